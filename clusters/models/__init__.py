@@ -1,0 +1,8 @@
+from .engine import Claim, Engine, EngineQuerySet
+from .host import AgentNonce, EnrolmentToken, Host
+from .place import Accelerator, Cluster, ClusterQuerySet, Node
+
+__all__ = [
+    "Accelerator", "AgentNonce", "Claim", "Cluster", "ClusterQuerySet", "Engine", "EngineQuerySet", "EnrolmentToken",
+    "Host", "Node",
+]

@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class EndpointsConfig(AppConfig):
+    name = "endpoints"
+    verbose_name = _("Endpoints")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Services send tasks by name, so every process must know the names.
+        from . import tasks  # noqa: F401

@@ -1,0 +1,25 @@
+"""The kinds of place. A new kind is one file beside this one and one line in KINDS."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from clusters.models import Cluster
+from clusters.states import ClusterKind
+from endpoints.states import Cause
+
+from .base import Target, TargetError
+
+KINDS: dict[str, str] = {
+    ClusterKind.HOSTS: "endpoints.targets.hosts.HostsTarget",
+}
+
+
+def target_for(cluster: Cluster) -> Target:
+    """The target of this place; loaded on first use, so that no SDK is imported before it is needed."""
+    path = KINDS.get(cluster.kind)
+    if path is None:
+        raise TargetError(Cause.REFUSED, f"Places of kind {cluster.kind} can't be deployed to yet.", permanent=True)
+    module, _, name = path.rpartition(".")
+    made: Target = getattr(import_module(module), name)(cluster)
+    return made

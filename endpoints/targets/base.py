@@ -1,0 +1,149 @@
+"""What every kind of place can do, in frozen values; a target never sees a row of the endpoints' tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+from uuid import UUID
+
+from endpoints.states import Cause
+
+
+class TargetError(Exception):
+    """The one error of targets. `permanent` ends the attempt until the wish changes; all else is tried again."""
+
+    def __init__(self, code: Cause, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.permanent = permanent
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one replica needs. `devices` pins accelerator indices; empty lets the place choose."""
+
+    cpu_millis: int
+    memory_bytes: int
+    gpus: int = 0
+    gpu_memory_bytes: int = 0
+    devices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class RevisionSpec:
+    """One frozen revision, ready to be started anywhere."""
+
+    number: int
+    engine: str
+    release: str
+    device: str
+    task: str
+    artifact_kind: str
+    artifact_location: str
+    artifact_revision: str
+    arguments: Mapping[str, Any]
+    environment: Mapping[str, str]
+    resources: Resources
+    start_seconds: int
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything a target needs to make one endpoint true. `serving` still answers while `wanted` comes up."""
+
+    uid: UUID
+    name: str
+    external_name: str
+    workspace: str
+    cluster_id: int
+    public_name: str
+    replicas: int
+    wanted: RevisionSpec
+    serving: RevisionSpec | None = None
+
+
+@dataclass(frozen=True)
+class ReplicaSeen:
+    """One replica as the place shows it. `url` is set only where it can be called."""
+
+    key: str
+    index: int
+    revision: int
+    ready: bool
+    phase: str
+    where: str = ""
+    message: str = ""
+    url: str = ""
+    token: str = ""
+    broken: bool = False
+    cause: Cause = Cause.NONE
+    restarts: int = 0
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is there of one endpoint. An endpoint that is not in a complete listing has no replicas."""
+
+    replicas: tuple[ReplicaSeen, ...] = ()
+    source: str = ""
+    problem: Cause = Cause.NONE
+    message: str = ""
+
+    def of(self, revision: int) -> tuple[ReplicaSeen, ...]:
+        return tuple(r for r in self.replicas if r.revision == revision)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that `apply` would do, for the plan."""
+
+    verb: str
+    what: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Evidence for "why is it not ready": one cause, what was seen, and what to do next."""
+
+    cause: str
+    sentence: str
+    evidence: tuple[str, ...] = ()
+    next_step: str = ""
+    lines: tuple[str, ...] = field(default=())
+
+
+class Target(Protocol):
+    """The small interface that every kind of place fulfils. Raises TargetError and nothing else."""
+
+    def render(self, spec: Spec) -> list[dict[str, Any]]:
+        """What would be sent, without looking at the place. Pure."""
+
+    def plan(self, spec: Spec) -> list[Step]:
+        """What `apply` would change now."""
+
+    def apply(self, spec: Spec) -> None:
+        """Go one step towards the wish; safe to repeat, safe to be killed in."""
+
+    def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
+        """All of our endpoints in this place in one listing, or only the named ones."""
+
+    def remove(self, spec: Spec) -> None:
+        """Take everything of this endpoint away; what is gone already is fine."""
+
+    def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False) -> str:
+        """The last lines that a replica wrote."""
+
+    def explain(self, spec: Spec) -> Explanation:
+        """Why it is not ready, by the evidence of the place."""
+
+
+@runtime_checkable
+class Scales(Protocol):
+    """A place where the number of replicas can be chosen."""
+
+    max_replicas: int

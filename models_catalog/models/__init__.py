@@ -1,0 +1,4 @@
+from .model import Artifact, CatalogModel, Vendor
+from .profile import EngineRelease, Profile
+
+__all__ = ["Artifact", "CatalogModel", "EngineRelease", "Profile", "Vendor"]

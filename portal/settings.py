@@ -1,0 +1,202 @@
+"""All settings, read from the environment and from var/secrets.env. docs/settings.md lists them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+import environ
+from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.utils.translation import gettext_lazy as _
+
+from .logs import logging_config
+from .startup import Safety, is_loopback, refuse_unsafe
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# Files of this installation: database, broker folders, secrets, logs, agent state.
+DATA_DIR = Path(env.str("PORTAL_DATA_DIR", str(BASE_DIR / "var")))
+if (DATA_DIR / "secrets.env").is_file():
+    environ.Env.read_env(DATA_DIR / "secrets.env")
+
+
+def secret(name: str) -> str:
+    """The value of NAME, or of the file that NAME_FILE names, as container platforms hand secrets over."""
+    path = env.str(f"{name}_FILE", "")
+    return Path(path).read_text().strip() if path else env.str(name, "")
+
+
+DEBUG = env.bool("PORTAL_DEBUG", False)
+SECRET_KEY = secret("PORTAL_SECRET_KEY")
+PORTAL_FIELD_KEYS = [key for key in secret("PORTAL_FIELD_KEYS").split(",") if key]
+PORTAL_BIND = env.str("PORTAL_BIND", "127.0.0.1")
+PORTAL_PORT = env.int("PORTAL_PORT", 8000)
+PORTAL_URL = env.str("PORTAL_URL", f"http://{PORTAL_BIND}:{PORTAL_PORT}").rstrip("/")
+ALLOWED_HOSTS = env.list("PORTAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+if urlsplit(PORTAL_URL).hostname not in (None, *ALLOWED_HOSTS):
+    ALLOWED_HOSTS.append(urlsplit(PORTAL_URL).hostname)
+PORTAL_ENGINES_DIR = Path(env.str("PORTAL_ENGINES_DIR", str(BASE_DIR / ".engines")))
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://")
+refuse_unsafe(Safety(
+    debug=DEBUG, secret_key=SECRET_KEY, field_keys=tuple(PORTAL_FIELD_KEYS), bind=PORTAL_BIND,
+    allowed_hosts=tuple(ALLOWED_HOSTS), broker_url=CELERY_BROKER_URL,
+    allow_open_redis=env.bool("PORTAL_ALLOW_OPEN_REDIS", False),
+))
+
+INSTALLED_APPS = [
+    "unfold", "unfold.contrib.filters", "unfold.contrib.import_export",
+    "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
+    "django.contrib.messages", "django.contrib.staticfiles", "import_export", "csp", "ninja",
+    "portal", "portal.tenancy", "clusters", "models_catalog", "endpoints",
+]
+MIDDLEWARE = [
+    "portal.logs.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "portal.urls"
+ASGI_APPLICATION = "portal.asgi.application"
+TEMPLATES = [{
+    "BACKEND": "django.template.backends.django.DjangoTemplates",
+    "DIRS": [BASE_DIR / "templates"],
+    "APP_DIRS": True,
+    "OPTIONS": {"context_processors": [
+        "django.template.context_processors.request", "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages",
+    ]},
+}]
+
+SQLITE_OPTIONS: dict[str, Any] = {
+    "transaction_mode": "IMMEDIATE", "timeout": 5,
+    "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=5000;"
+                    "PRAGMA journal_size_limit=27103364;PRAGMA cache_size=2000;",
+}
+MYSQL_OPTIONS: dict[str, Any] = {
+    "charset": "utf8mb4", "isolation_level": "read committed", "connect_timeout": 3, "read_timeout": 30,
+    "init_command": "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout=5",
+}
+DATABASES = {"default": env.db_url_config(secret("DATABASE_URL") or f"sqlite:///{DATA_DIR}/portal.sqlite3")}
+_database: dict[str, Any] = DATABASES["default"]  # type: ignore[assignment]
+_is_mysql = _database["ENGINE"] == "django.db.backends.mysql"
+_database["OPTIONS"] = {**(MYSQL_OPTIONS if _is_mysql else SQLITE_OPTIONS), **_database.get("OPTIONS", {})}
+_database["CONN_MAX_AGE"] = 60
+_database["CONN_HEALTH_CHECKS"] = True
+if _is_mysql:
+    _database["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}
+
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 45
+CELERY_TASK_TIME_LIMIT = 60
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
+if CELERY_BROKER_URL.startswith("filesystem:"):
+    _queue, _control = DATA_DIR / "queue", DATA_DIR / "queue-control"
+    for _folder in (_queue, _control):
+        _folder.mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_queue), "data_folder_out": str(_queue), "control_folder": str(_control),
+        "polling_interval": 0.1,
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 120, "socket_connect_timeout": 1, "socket_timeout": 5, "max_retries": 0,
+    }
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "endpoints.tasks.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "lost-hosts": {"task": "clusters.tasks.mark_lost_hosts", "schedule": 5.0, "options": {"expires": 10}},
+    "forget": {"task": "portal.tenancy.tasks.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
+}
+
+AUTH_USER_MODEL = "tenancy.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese")), ("ko", _("Korean"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+_https = PORTAL_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"portal_session_{PORTAL_PORT}", f"portal_csrf_{PORTAL_PORT}"
+CSRF_TRUSTED_ORIGINS = [PORTAL_URL] if _https else []
+SECURE_SSL_REDIRECT = _https and not is_loopback(urlsplit(PORTAL_URL).hostname or "")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("PORTAL_BEHIND_PROXY", False) else None
+SECURE_HSTS_SECONDS = 31536000 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+_policy: dict[str, Any] = {
+    "default-src": [SELF], "frame-ancestors": [NONE], "base-uri": [SELF], "form-action": [SELF], "object-src": [NONE],
+    "img-src": [SELF, "data:"],
+}
+# The admin's theme needs eval for Alpine and inline styles; pages of our own drop both (portal.web).
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
+    **_policy, "script-src": [SELF, UNSAFE_EVAL, NONCE], "style-src": [SELF, UNSAFE_INLINE],
+}}
+SILENCED_SYSTEM_CHECKS = ["models.W036"]
+
+
+LOGGING = logging_config(env.str("PORTAL_LOG_LEVEL", "INFO"), json=env.bool("PORTAL_LOG_JSON", True))
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": _("Inference Portal"),
+    "SITE_HEADER": _("Inference Portal"),
+    "SITE_SYMBOL": "door_open",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "DASHBOARD_CALLBACK": "portal.dashboard.dashboard",
+    "STYLES": [],
+    "COLORS": {
+        "base": dict(zip(
+            ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950"),
+            ("#fcfdfd", "#eef2f3", "#d2dadd", "#b0bec3", "#93a3a9", "#56666c", "#3f4f55", "#29363b", "#1c272b",
+             "#141c1f", "#0c1214"), strict=True)),
+        "primary": dict(zip(
+            ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950"),
+            ("#eff8fc", "#dceff7", "#bfe3f2", "#a2dcf6", "#74c8ee", "#3a9ac6", "#00628c", "#004a6b", "#063f59",
+             "#0f2d3b", "#04202c"), strict=True)),
+    },
+}
+os.umask(0o027)

@@ -1,0 +1,55 @@
+"""Transactions that survive what databases do: deadlocks, lock waits, lost connections, a busy SQLite."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+
+from .errors import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ATTEMPTS = 4
+# MySQL: deadlock, lock wait, changed row (MariaDB), gone away, lost connection, cannot connect (2002, 2003).
+RETRIED_CODES = {1213, 1205, 1020, 2006, 2013, 2002, 2003}
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether this database error goes away by doing the whole transaction again."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    code = error.args[0] if error.args else None
+    return code in RETRIED_CODES or "database is locked" in str(error) or (isinstance(error, InterfaceError) and code == 0)
+
+
+def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
+    """Run `function` in one transaction; on a passing error roll the whole block back and do it again.
+
+    Inside an open transaction it only joins it: the outermost block is the one that is repeated.
+    Raises Unavailable (503) when it still fails after a few tries.
+    """
+
+    @wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> T:
+        if connection.in_atomic_block:
+            return function(*args, **kwargs)
+        for attempt in range(ATTEMPTS):
+            try:
+                with transaction.atomic():
+                    return function(*args, **kwargs)
+            except DatabaseError as error:
+                if not is_passing(error):
+                    raise
+                connection.close_if_unusable_or_obsolete()
+                if attempt == ATTEMPTS - 1:
+                    raise Unavailable("The database is busy or restarting. Try again in a moment.") from error
+                time.sleep(0.05 * 2**attempt * (0.5 + random.random()))
+        raise AssertionError("unreachable")
+
+    return inner

@@ -1,0 +1,59 @@
+"""The errors that a person or a program may see. Every door turns them into its own shape."""
+
+from __future__ import annotations
+
+
+class PortalError(Exception):
+    """A refusal with a stable code, a sentence for people, and the HTTP status that fits."""
+
+    code = "error"
+    status = 400
+
+    def __init__(self, message: str, *, code: str = "", field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        if code:
+            self.code = code
+
+
+class Invalid(PortalError):
+    code = "invalid"
+    status = 422
+
+
+class NotAllowed(PortalError):
+    code = "not_allowed"
+    status = 403
+
+
+class NotFound(PortalError):
+    code = "not_found"
+    status = 404
+
+    def __init__(self, message: str = "There is no such object.") -> None:
+        super().__init__(message)
+
+
+class Conflict(PortalError):
+    code = "conflict"
+    status = 409
+
+
+class Stale(PortalError):
+    """The object was changed since the caller read it."""
+
+    code = "stale"
+    status = 412
+
+
+class QuotaExceeded(PortalError):
+    code = "quota_exceeded"
+    status = 403
+
+
+class Unavailable(PortalError):
+    """The database or another part is away for a moment; the call may be repeated."""
+
+    code = "unavailable"
+    status = 503

@@ -1,0 +1,10 @@
+from .access import ApiKey, ApiKeyQuerySet, Membership, digest_of, split_key
+from .audit import AuditEntry
+from .idempotency import IdempotentCall
+from .instance import Instance
+from .people import User, Workspace, WorkspaceQuerySet
+
+__all__ = [
+    "ApiKey", "ApiKeyQuerySet", "AuditEntry", "IdempotentCall", "Instance", "Membership", "User", "Workspace",
+    "WorkspaceQuerySet", "digest_of", "split_key",
+]

@@ -1,0 +1,152 @@
+"""Verbs on workspaces, members and keys. The doors (admin, API, pages) call these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from . import audit
+from .actor import Actor
+from .db import retry_tx
+from .errors import Conflict, Invalid, NotAllowed
+from .models import ApiKey, Membership, User, Workspace
+from .roles import RANK, Role, Scope, Verb, scopes_may
+
+LIMIT_FIELDS = ("max_endpoints", "max_replicas", "max_gpus")
+
+
+@retry_tx
+def create_workspace(actor: Actor, *, name: str, slug: str, **limits: int | None) -> Workspace:
+    """A new tenant, with its maker as owner. Raises Invalid, Conflict, NotAllowed."""
+    if actor.user is not None and not actor.user.sees_everything:
+        raise NotAllowed(_("Only an operator can make workspaces."))
+    row = Workspace(name=name.strip(), slug=slug, **limits)
+    clean_or_raise(row)
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError as error:
+        raise Conflict(_("There is already a workspace with this short name."), field="slug") from error
+    audit.record(actor, "create", row, workspace=row, after=audit.snapshot(row))
+    if actor.user is not None:
+        Membership.objects.create(workspace=row, user=actor.user, role=Role.OWNER)
+    return row
+
+
+@retry_tx
+def change_workspace(actor: Actor, workspace: Workspace, **values: object) -> Workspace:
+    """Rename a workspace (its admins may) or change its limits (operators only)."""
+    before = audit.snapshot(Workspace.objects.get(pk=workspace.pk))
+    if any(name in LIMIT_FIELDS and before[name] != value for name, value in values.items()):
+        if actor.user is not None and not actor.user.sees_everything:
+            raise NotAllowed(_("Only an operator can change limits."))
+    actor.require(Verb.MANAGE, workspace)
+    for name, value in values.items():
+        setattr(workspace, name, value)
+    clean_or_raise(workspace)
+    workspace.save(update_fields=[*values, "updated_at"])
+    audit.record(actor, "change", workspace, workspace=workspace, before=before, after=audit.snapshot(workspace))
+    return workspace
+
+
+@retry_tx
+def set_member(actor: Actor, workspace: Workspace, user: User, role: str) -> Membership:
+    """Add a member or change a role. Nobody grants or takes a role above their own; one owner stays."""
+    actor.require(Verb.MANAGE, workspace)
+    if role not in RANK:
+        raise Invalid(_("There is no role “%(role)s”.") % {"role": role}, field="role")
+    row = Membership.objects.filter(workspace=workspace, user=user).first()
+    _require_rank(actor, workspace, max(RANK[Role(role)], RANK[Role(row.role)] if row else 0))
+    if row is None:
+        row = Membership.objects.create(workspace=workspace, user=user, role=role)
+        audit.record(actor, "add member", row, workspace=workspace, after={"user": str(user), "role": role})
+        return row
+    if row.role == Role.OWNER and role != Role.OWNER:
+        _require_other_owner(workspace, row)
+    before = row.role
+    row.role = role
+    row.save(update_fields=["role", "updated_at"])
+    audit.record(actor, "change member", row, workspace=workspace, before={"role": before}, after={"role": role})
+    return row
+
+
+@retry_tx
+def remove_member(actor: Actor, membership: Membership) -> None:
+    """Take a person out of a workspace (or leave it); the person's keys there stop working at once."""
+    workspace = membership.workspace
+    if actor.user is None or membership.user_id != actor.user.pk or actor.key is not None:
+        actor.require(Verb.MANAGE, workspace)
+        _require_rank(actor, workspace, RANK[Role(membership.role)])
+    if membership.role == Role.OWNER:
+        _require_other_owner(workspace, membership)
+    audit.record(actor, "remove member", membership, workspace=workspace, before={"role": membership.role})
+    ApiKey.objects.filter(workspace=workspace, created_by=membership.user, revoked_at=None).update(
+        revoked_at=timezone.now())
+    membership.delete()
+
+
+def _require_rank(actor: Actor, workspace: Workspace, rank: int) -> None:
+    if actor.user is None or actor.user.sees_everything:
+        return
+    own = Membership.objects.filter(workspace=workspace, user=actor.user).values_list("role", flat=True).first()
+    if own is None or RANK[Role(own)] < rank:
+        raise NotAllowed(_("Nobody can grant or take a role above their own."))
+
+
+def _require_other_owner(workspace: Workspace, leaving: Membership) -> None:
+    # The workspace's version makes two owners who leave at once collide, on every database.
+    Workspace.objects.filter(pk=workspace.pk).update(claims_version=F("claims_version") + 1)
+    others = Membership.objects.filter(workspace=workspace, role=Role.OWNER, user__is_active=True)
+    if not others.exclude(pk=leaving.pk).exists():
+        raise Conflict(_("The last owner can't leave. Make somebody else an owner first."), code="last_owner")
+
+
+@retry_tx
+def create_key(
+    actor: Actor, workspace: Workspace, *, name: str, scopes: Sequence[str] = (Scope.INFERENCE,),
+    model_names: Sequence[str] = (), expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key and its whole text, which is shown this once. Raises NotAllowed beyond the maker's own rights."""
+    if actor.user is None:
+        raise NotAllowed(_("A key belongs to a person."))
+    unknown = sorted(set(scopes) - set(Scope.values))
+    if unknown or not scopes:
+        raise Invalid(_("Choose what the key may do; unknown: %(scopes)s") % {"scopes": ", ".join(unknown)}, field="scopes")
+    held = actor.verbs(workspace)
+    actor.require(Verb.VIEW, workspace)
+    if not scopes_may(list(scopes)) <= held:
+        raise NotAllowed(_("A key can't do more than the person who makes it."), code="scope_exceeds_role")
+    if not name.strip():
+        raise Invalid(_("Give the key a name, so that you know it again."), field="name")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise Invalid(_("The expiry lies in the past."), field="expires_at")
+    row = ApiKey(workspace=workspace, created_by=actor.user, name=name.strip()[:100], scopes=list(scopes),
+                 model_names=list(model_names), expires_at=expires_at)
+    text = row.draw_secret()
+    row.save()
+    audit.record(actor, "create key", row, workspace=workspace, after=audit.snapshot(row))
+    return row, text
+
+
+@retry_tx
+def revoke_key(actor: Actor, key: ApiKey) -> None:
+    """End a key; its maker may, and whoever manages the workspace. Repeating it changes nothing."""
+    own = actor.user is not None and key.created_by_id == actor.user.pk
+    actor.require(Verb.VIEW if own else Verb.MANAGE, key.workspace)
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        audit.record(actor, "revoke key", key, workspace=key.workspace)
+
+
+def clean_or_raise(row: Workspace | Membership) -> None:
+    """Run the row's own validation and turn its first complaint into Invalid with the field's name."""
+    try:
+        row.clean_fields()
+    except ValidationError as error:
+        field, messages = next(iter(error.message_dict.items()))
+        raise Invalid(" ".join(messages), field=field) from error

@@ -1,0 +1,34 @@
+"""Text from clusters, engines and agents is input: cap it, strip what a terminal or a log would obey."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+import uuid
+
+ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]")
+NAME_CHARS = 39
+
+
+def clean(text: object, limit: int = 4096) -> str:
+    """Printable text of at most `limit` characters; newlines and tabs stay. The end is kept, causes stand there."""
+    plain = ANSI.sub("", str(text))
+    kept = "".join(c for c in plain if c in "\n\t" or unicodedata.category(c)[0] != "C")
+    return kept if len(kept) <= limit else "…" + kept[-(limit - 1):]
+
+
+def slug_of(text: str) -> str:
+    """Lower-case ASCII letters, digits and single hyphens, starting with a letter."""
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")
+    return slug if slug[:1].isalpha() else f"m-{slug}".rstrip("-")
+
+
+def external_name(name: str, uid: uuid.UUID, cut: int = NAME_CHARS) -> str:
+    """The deterministic name of what we create outside: slug cut to 39, a hyphen, 10 hex of the uid's digest.
+
+    The digest rather than the uid itself, because the first hex digits of a UUIDv7 are its time.
+    """
+    digest = hashlib.sha256(uid.bytes).hexdigest()[:10]
+    return f"{slug_of(name)[:cut].rstrip('-')}-{digest}"
