@@ -1,10 +1,11 @@
 from .access import ApiKey, ApiKeyQuerySet, Membership, digest_of, split_key
 from .audit import AuditEntry
+from .heartbeat import Heartbeat
 from .idempotency import IdempotentCall
 from .instance import Instance
 from .people import User, Workspace, WorkspaceQuerySet
 
 __all__ = [
-    "ApiKey", "ApiKeyQuerySet", "AuditEntry", "IdempotentCall", "Instance", "Membership", "User", "Workspace",
+    "ApiKey", "ApiKeyQuerySet", "AuditEntry", "Heartbeat", "IdempotentCall", "Instance", "Membership", "User", "Workspace",
     "WorkspaceQuerySet", "digest_of", "split_key",
 ]
