@@ -1,0 +1,194 @@
+"""Engine arguments and environment: checked against allow-lists, then written as an argument vector, never as a line.
+
+Reliability rows T21 to T23. A name is compared whole: no abbreviations, no look-alike characters.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from django.utils.translation import gettext as _
+
+from portal.tenancy.errors import Invalid
+
+from .engine_args.table import Option, Table, load_table
+from .models import EngineRelease
+from .permitted import ENVIRONMENT
+
+NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+# Text values are names of formats, parsers and kernels: nothing that a shell or a path resolver would obey.
+TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+SHORT_NUMBER = re.compile(r"([0-9]{1,12})([kKmMgG]?)")
+SUFFIXES = {"": 1, "k": 10**3, "K": 2**10, "m": 10**6, "M": 2**20, "g": 10**9, "G": 2**30}
+MAX_ARGUMENTS, MAX_LIST = 64, 256
+
+
+def _refuse(message: str, field: str = "arguments") -> NoReturn:
+    raise Invalid(message, field=field)
+
+
+def check_arguments(release: EngineRelease, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments under the engine's own names, sorted, each of the right type and within its range.
+
+    Raises Invalid (field ``arguments``) for what is unknown, not permitted, given twice or of the wrong type.
+    """
+    if not isinstance(arguments, Mapping):
+        _refuse(_("Engine arguments are an object of names and values."))
+    if len(arguments) > MAX_ARGUMENTS:
+        _refuse(_("Give at most %(most)d engine arguments.") % {"most": MAX_ARGUMENTS})
+    table = load_table(release.kind, release.version)
+    if table is None:
+        if arguments:
+            _refuse(_("The portal has no list of arguments for %(release)s, so none can be set.") % {"release": release})
+        return {}
+    checked: dict[str, Any] = {}
+    for given, value in arguments.items():
+        option = _option(table, given)
+        if option.name in checked:
+            _refuse(_("“%(name)s” is given twice.") % {"name": option.name})
+        checked[option.name] = _value(option, value)
+    return {name: checked[name] for name in sorted(checked) if not _is_default(table.options[name], checked[name])}
+
+
+def _is_default(option: Option, value: Any) -> bool:
+    return option.type == "switch" and value is False
+
+
+def _option(table: Table, given: Any) -> Option:
+    """The permitted option with exactly this name; underscores and two leading hyphens are forgiven."""
+    shown = str(given)[:100]
+    name = shown.removeprefix("--").replace("_", "-") if isinstance(given, str) and len(given) <= 100 else ""
+    if name in table.options:
+        return table.options[name]
+    if not name.isascii():
+        _refuse(_("“%(name)s” has characters that no engine argument has; use plain letters and hyphens.") % {"name": shown})
+    if "=" in name or any(c.isspace() for c in name):
+        _refuse(_("“%(name)s” mixes a name with a value; give the value on its own.") % {"name": shown})
+    if name.removeprefix("no-") in table.options:
+        _refuse(_("Write “%(name)s” with the value false instead of “%(given)s”.")
+                % {"name": name.removeprefix("no-"), "given": shown})
+    short = given.removeprefix("-") if isinstance(given, str) and not given.startswith("--") else name
+    if short in table.aliases or name in table.aliases:
+        _refuse(_("Write “%(name)s” instead of “%(given)s”.")
+                % {"name": table.aliases.get(short) or table.aliases[name], "given": shown})
+    if name.removeprefix("no-") in table.refused:
+        _refuse(_("“--%(name)s” is not permitted.") % {"name": name})
+    _unknown(table, name, shown)
+
+
+def _unknown(table: Table, name: str, shown: str) -> NoReturn:
+    near = difflib.get_close_matches(name, table.options, n=1, cutoff=0.6) if NAME.fullmatch(name) else []
+    if near:
+        _refuse(_("%(engine)s %(version)s has no argument “%(name)s”. Did you mean “%(near)s”?")
+                % {"engine": table.engine, "version": table.version, "name": shown, "near": near[0]})
+    _refuse(_("%(engine)s %(version)s has no argument “%(name)s” that is permitted.")
+            % {"engine": table.engine, "version": table.version, "name": shown})
+
+
+def _value(option: Option, value: Any) -> Any:
+    if not option.many:
+        return READERS[option.type](option, value)
+    if not isinstance(value, list | tuple) or not value or len(value) > MAX_LIST:
+        _refuse(_("“%(name)s” takes a list of 1 to %(most)d values.") % {"name": option.name, "most": MAX_LIST})
+    return [READERS[option.type](option, item) for item in value]
+
+
+def _flag(option: Option, value: Any) -> bool:
+    if not isinstance(value, bool):
+        _refuse(_("“%(name)s” takes true or false.") % {"name": option.name})
+    return value
+
+
+def _integer(option: Option, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        _refuse(_("“%(name)s” takes a whole number.") % {"name": option.name})
+    _bound(option, value)
+    return value
+
+
+def _tokens(option: Option, value: Any) -> int:
+    """A whole number, or one with a suffix: 8k is 8,000 and 8K is 8,192, as the engine reads it."""
+    match = SHORT_NUMBER.fullmatch(value) if isinstance(value, str) and value.isascii() else None
+    return _integer(option, int(match[1]) * SUFFIXES[match[2]] if match else value)
+
+
+def _number(option: Option, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        _refuse(_("“%(name)s” takes a number.") % {"name": option.name})
+    _bound(option, value)
+    return value
+
+
+def _bound(option: Option, value: float) -> None:
+    low, high = option.range
+    if (low is not None and value < low) or (high is not None and value > high):
+        _refuse(_("“%(name)s” must lie between %(low)s and %(high)s.")
+                % {"name": option.name, "low": low if low is not None else "−∞", "high": high if high is not None else "∞"})
+
+
+def _string(option: Option, value: Any) -> str:
+    if not isinstance(value, str):
+        _refuse(_("“%(name)s” takes a word.") % {"name": option.name})
+    if option.choices and value not in option.choices:
+        _refuse(_("“%(name)s” must be one of: %(choices)s.")
+                % {"name": option.name, "choices": ", ".join(option.choices)})
+    if not TEXT.fullmatch(value):
+        _refuse(_("“%(name)s” has a value with characters that are not permitted.") % {"name": option.name})
+    return value
+
+
+def _object(option: Option, value: Any) -> dict[str, Any]:
+    """An object with listed members only, each a plain number, word or truth value."""
+    if not isinstance(value, Mapping) or not value:
+        _refuse(_("“%(name)s” takes an object with some of: %(keys)s.")
+                % {"name": option.name, "keys": ", ".join(option.keys)})
+    for key, member in value.items():
+        if key not in option.keys:
+            _refuse(_("“%(name)s” has no member “%(key)s” that is permitted.") % {"name": option.name, "key": str(key)[:100]})
+        if isinstance(member, bool):
+            continue
+        if isinstance(member, str):
+            if not TEXT.fullmatch(member):
+                _refuse(_("“%(name)s” has a value with characters that are not permitted.") % {"name": option.name})
+            continue
+        _number(option, member)
+    return dict(value)
+
+
+READERS: dict[str, Callable[[Option, Any], Any]] = {
+    "flag": _flag, "switch": _flag, "integer": _integer, "tokens": _tokens, "number": _number, "string": _string,
+    "object": _object,
+}
+
+
+def check_environment(environment: Mapping[str, Any]) -> dict[str, str]:
+    """The variables, sorted, as text. Raises Invalid (field ``environment``) for any other name or shape."""
+    if not isinstance(environment, Mapping):
+        _refuse(_("The environment is an object of names and values."), "environment")
+    checked = {}
+    for name, value in environment.items():
+        known = ENVIRONMENT.get(name) if isinstance(name, str) else None
+        if known is None:
+            _refuse(_("The environment variable “%(name)s” is not permitted.") % {"name": str(name)[:100]}, "environment")
+        if isinstance(value, bool) or not isinstance(value, str | int) or not re.fullmatch(known.pattern, str(value), re.A):
+            _refuse(_("The value of %(name)s does not fit: %(help)s") % {"name": name, "help": known.help}, "environment")
+        checked[name] = str(value)
+    return dict(sorted(checked.items()))
+
+
+def to_argv(arguments: Mapping[str, Any]) -> list[str]:
+    """Checked arguments as an argument vector: ``--flag``, ``--no-flag``, or ``--name`` and its values, one item each."""
+    argv: list[str] = []
+    for name, value in sorted(arguments.items()):
+        if isinstance(value, bool):
+            argv.append(f"--{name}" if value else f"--no-{name}")
+        elif isinstance(value, dict):
+            argv += [f"--{name}", json.dumps(value, sort_keys=True, separators=(",", ":"))]
+        else:
+            argv += [f"--{name}", *map(str, value if isinstance(value, list | tuple) else [value])]
+    return argv

@@ -1,0 +1,1 @@
+"""Tables of engine options, one JSON file a release; written by ``manage.py engine_args``."""

@@ -1,0 +1,97 @@
+"""Reading and writing the tables of engine options."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from models_catalog.permitted import PERMITTED, bounds
+
+FOLDER = Path(__file__).resolve().parent
+PROBE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Option:
+    """One permitted option. `type`: flag, switch, integer, tokens (1k, 8K or auto too), number, string, object."""
+
+    name: str
+    type: str
+    choices: tuple[str, ...] = ()
+    range: tuple[float | None, float | None] = (None, None)
+    keys: tuple[str, ...] = ()
+    many: bool = False
+
+    @property
+    def help(self) -> str:
+        return str(PERMITTED[self.name].help)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a release's own parser knows: the options that we permit, and the names of all others."""
+
+    engine: str
+    version: str
+    options: dict[str, Option]
+    refused: frozenset[str]
+    aliases: dict[str, str]
+
+
+def path_of(kind: str, version: str) -> Path:
+    return FOLDER / f"{kind}-{version}.json"
+
+
+@cache
+def load_table(kind: str, version: str) -> Table | None:
+    """The table of this release, or None where nobody made one."""
+    path = path_of(kind, version)
+    if path.parent != FOLDER or not path.is_file():
+        return None
+    data = json.loads(path.read_text())
+    options = {row["name"]: _option(row) for row in data["options"] if row["name"] in PERMITTED}
+    return Table(data["engine"], data["version"], options, frozenset(data["refused"]), data["aliases"])
+
+
+def _option(row: dict[str, Any]) -> Option:
+    low, high = row.get("range", (None, None))
+    return Option(row["name"], row["type"], tuple(row.get("choices", ())), (low, high), tuple(row.get("keys", ())),
+                  row.get("many", False))
+
+
+def ask_engine(python: Path) -> list[dict[str, Any]]:
+    """Every option of the engine that this interpreter has. Raises CalledProcessError, TimeoutExpired, OSError."""
+    probe = subprocess.run([str(python), str(FOLDER / "probe.py")], capture_output=True, text=True,
+                           timeout=PROBE_SECONDS, check=True, cwd=FOLDER.parent)
+    rows: list[dict[str, Any]] = json.loads(probe.stdout.splitlines()[-1])
+    return rows
+
+
+def make_table(kind: str, version: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The table as it is written: sorted, so that two releases can be compared line by line."""
+    options, aliases = [], {}
+    for row in sorted(rows, key=lambda row: str(row["name"])):
+        permit = PERMITTED.get(row["name"])
+        if permit is None:
+            continue
+        aliases.update({alias: row["name"] for alias in row.pop("aliases", [])})
+        choices = permit.narrowed(row.pop("choices", ()))
+        options.append({**row, **({"choices": choices} if choices else {}), **bounds(permit)})
+    refused = sorted({row["name"] for row in rows} - set(PERMITTED))
+    return {"engine": kind, "version": version, "options": options, "aliases": dict(sorted(aliases.items())),
+            "refused": refused}
+
+
+def write_table(data: dict[str, Any]) -> Path:
+    path = path_of(data["engine"], data["version"])
+    lines = ",\n  ".join(json.dumps(option) for option in data["options"])
+    refused = json.dumps(data["refused"])
+    path.write_text(f'{{"engine": {json.dumps(data["engine"])}, "version": {json.dumps(data["version"])},\n'
+                    f' "options": [\n  {lines}\n ],\n "aliases": {json.dumps(data["aliases"])},\n'
+                    f' "refused": {refused}}}\n')
+    load_table.cache_clear()
+    return path
