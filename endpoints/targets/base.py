@@ -60,6 +60,7 @@ class Spec:
     workspace: str
     cluster_id: int
     public_name: str
+    generation: int
     replicas: int
     wanted: RevisionSpec
     serving: RevisionSpec | None = None

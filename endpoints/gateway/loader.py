@@ -1,0 +1,127 @@
+"""The gateway's only reads and writes of the database. Each runs in a thread of its own, never in a request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from django.db import Error, connection
+from django.db.models import OuterRef, Q, Subquery
+from django.utils import timezone
+
+from endpoints.models import Backend, Endpoint
+from endpoints.states import Wish
+from portal.tenancy.fields import SecretUnreadable
+from portal.tenancy.models import ApiKey, Membership
+from portal.tenancy.roles import ROLE_MAY, Role, Verb, scopes_may
+
+from .snapshot import Address, Key, Route, Snapshot
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+KEY_FIELDS = ("id", "public_id", "digest", "workspace_id", "scopes", "model_names", "expires_at",
+              "created_by__is_superuser", "role")
+ROUTE_FIELDS = ("id", "workspace_id", "public_name", "status", "message", "created_at")
+BATCH = 500
+
+
+class DatabaseAway(Exception):
+    """The database did not answer; what is known stays in use until it is too old."""
+
+
+def in_own_connection(function: Callable[P, T]) -> Callable[P, T]:
+    """Use this thread's connection if it still works. Raises DatabaseAway for every database error."""
+
+    @wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> T:
+        connection.close_if_unusable_or_obsolete()
+        try:
+            return function(*args, **kwargs)
+        except Error as error:
+            connection.close()
+            raise DatabaseAway(type(error).__name__) from error
+
+    return inner
+
+
+class Loader:
+    """Reads snapshots; remembers the rows of the last one, so that an unchanged database costs no rebuilding."""
+
+    def __init__(self) -> None:
+        self._rows: tuple[list[Any], ...] = ()
+        self._snapshot = Snapshot()
+        self._addresses: dict[tuple[str, str, str], Address] = {}
+
+    @in_own_connection
+    def load(self) -> Snapshot:
+        """Keys, endpoints and addresses in three queries; the same object again when nothing has changed."""
+        wanted = Endpoint.objects.filter(wish=Wish.RUNNING)
+        rows = (
+            list(_key_rows(Q())),
+            list(wanted.order_by("id").values_list(*ROUTE_FIELDS)),
+            list(Backend.objects.filter(endpoint__wish=Wish.RUNNING).order_by("id")
+                 .values_list("endpoint_id", "uid", "url", "token")),
+        )
+        if rows != self._rows:
+            self._snapshot = Snapshot(_keys(rows[0]), self._routes(rows[1], rows[2]))
+            self._rows = rows
+        return self._snapshot
+
+    @in_own_connection
+    def find_keys(self, public_ids: Collection[str]) -> dict[str, Key]:
+        """Those of these keys that are good now, for keys younger than the snapshot."""
+        return _keys(_key_rows(Q(public_id__in=public_ids)))
+
+    def _routes(self, endpoints: list[Any], backends: list[Any]) -> dict[int, dict[str, Route]]:
+        behind: dict[int, list[Address]] = {}
+        seen: dict[tuple[str, str, str], Address] = {}
+        for endpoint_id, uid, url, token in backends:
+            address = self._address(seen, (str(uid), url, token))
+            if address is not None:
+                behind.setdefault(endpoint_id, []).append(address)
+        self._addresses = seen
+        routes: dict[int, dict[str, Route]] = {}
+        for pk, workspace_id, name, status, message, created_at in endpoints:
+            routes.setdefault(workspace_id, {})[name] = Route(
+                pk, workspace_id, name, status, message, int(created_at.timestamp()), tuple(behind.get(pk, ())))
+        return routes
+
+    def _address(self, seen: dict[tuple[str, str, str], Address], row: tuple[str, str, str]) -> Address | None:
+        """Decrypt the token once for as long as the row stays the same."""
+        known = self._addresses.get(row)
+        if known is None:
+            try:
+                known = Address(row[1], Backend(uid=UUID(row[0]), url=row[1], token=row[2]).secret("token"))
+            except SecretUnreadable:
+                log.error("backend left out: its token can't be decrypted with the keys of this process",
+                          extra={"backend": row[0]})
+                return None
+        seen[row] = known
+        return known
+
+
+@in_own_connection
+def mark_used(key_ids: Collection[int]) -> None:
+    """Note now as the time of last use of these keys, in one statement for each batch."""
+    ids, now = sorted(key_ids), timezone.now()
+    for start in range(0, len(ids), BATCH):
+        ApiKey.objects.filter(pk__in=ids[start:start + BATCH]).update(last_used_at=now)
+
+
+def _key_rows(which: Q) -> Iterable[tuple[Any, ...]]:
+    role = Membership.objects.filter(workspace=OuterRef("workspace"), user=OuterRef("created_by")).values("role")[:1]
+    return (ApiKey.objects.usable(timezone.now()).filter(which).order_by("id")
+            .annotate(role=Subquery(role)).values_list(*KEY_FIELDS))
+
+
+def _keys(rows: Iterable[tuple[Any, ...]]) -> dict[str, Key]:
+    found = {}
+    for pk, public_id, digest, workspace_id, scopes, names, expires_at, is_superuser, role in rows:
+        held = ROLE_MAY.get(Role.OWNER if is_superuser else role, frozenset())
+        found[public_id] = Key(pk, public_id, digest, workspace_id, Verb.USE in held & scopes_may(scopes),
+                               frozenset(names), expires_at.timestamp() if expires_at else None)
+    return found

@@ -1,0 +1,57 @@
+"""What the gateway knows of the database: immutable, swapped as a whole, never older than a few seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    id: int
+    public_id: str
+    digest: str
+    workspace_id: int
+    may_call: bool
+    model_names: frozenset[str]
+    expires_at: float | None
+
+    def allows(self, model: str) -> bool:
+        return not self.model_names or model in self.model_names
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a ready replica listens, and the token that its engine wants."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An endpoint that should run: the name that callers write, and who answers now."""
+
+    endpoint_id: int
+    workspace_id: int
+    public_name: str
+    status: str
+    reason: str
+    created: int
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    routes: Mapping[int, Mapping[str, Route]] = field(default_factory=dict)
+
+    def route(self, key: Key, model: str) -> Route | None:
+        """The endpoint of this exact name that `key` may call; None for all others, whatever the reason."""
+        return self.routes.get(key.workspace_id, {}).get(model) if key.allows(model) else None
+
+    def routes_of(self, key: Key) -> list[Route]:
+        return [route for name, route in self.routes.get(key.workspace_id, {}).items() if key.allows(name)]
+
+    def addresses(self) -> set[Address]:
+        return {address for names in self.routes.values() for route in names.values() for address in route.addresses}

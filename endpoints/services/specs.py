@@ -1,0 +1,47 @@
+"""From rows to the frozen values that targets and the judgement see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from endpoints.judge import RowView
+from endpoints.models import Endpoint, Revision
+from endpoints.targets.base import Resources, RevisionSpec, Spec
+
+
+def revision_view(revision: Revision) -> RevisionSpec:
+    spec: dict[str, Any] = revision.spec
+    resources, artifact = spec["resources"], spec["artifact"]
+    return RevisionSpec(
+        number=revision.number, engine=spec["engine"], release=spec["release"], device=spec["device"], task=spec["task"],
+        artifact_kind=artifact["kind"], artifact_location=artifact["location"], artifact_revision=artifact["revision"],
+        arguments=spec["arguments"], environment=spec["environment"], start_seconds=spec["start_seconds"],
+        resources=Resources(
+            cpu_millis=resources["cpu_millis"], memory_bytes=resources["memory_bytes"], gpus=resources["gpus"],
+            gpu_memory_bytes=resources["gpu_memory_bytes"], devices=tuple(resources["devices"])))
+
+
+def gave_up(endpoint: Endpoint) -> bool:
+    """Whether the wanted revision failed and an earlier one goes on serving in its stead."""
+    wanted = endpoint.wanted
+    return bool(wanted and wanted.failed_at and endpoint.serving_id and endpoint.serving_id != wanted.pk)
+
+
+def spec_of(endpoint: Endpoint) -> Spec:
+    """What the target should make true now; after a failed update that is the revision which serves."""
+    wanted = endpoint.serving if gave_up(endpoint) else endpoint.wanted
+    assert wanted is not None, "create() gives every endpoint a revision"
+    return Spec(
+        uid=endpoint.uid, name=endpoint.name, external_name=endpoint.external_name, workspace=endpoint.workspace.slug,
+        cluster_id=endpoint.cluster_id, public_name=endpoint.public_name, generation=endpoint.generation,
+        replicas=endpoint.replicas, wanted=revision_view(wanted),
+        serving=revision_view(endpoint.serving) if endpoint.serving else None)
+
+
+def row_view(endpoint: Endpoint, *, late: bool) -> RowView:
+    wanted = endpoint.wanted
+    return RowView(
+        wish=endpoint.wish, status=endpoint.status, replicas=endpoint.replicas, wanted=wanted.number if wanted else 0,
+        serving=endpoint.serving.number if endpoint.serving else None,
+        wanted_failed=bool(wanted and wanted.failed_at), failure=wanted.failure if wanted else "",
+        settled=endpoint.is_settled, late=late)

@@ -1,0 +1,242 @@
+"""What people wish: each verb writes the wish, one event and one audit entry in one transaction, and rings the bell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F, Max
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from clusters.models import Cluster
+from endpoints.models import Endpoint, Event, Revision
+from endpoints.states import Wish
+from endpoints.targets import KINDS
+from models_catalog.models import Profile
+from models_catalog.services import revision_spec
+from portal.tenancy import audit
+from portal.tenancy.actor import Actor
+from portal.tenancy.db import retry_tx
+from portal.tenancy.errors import Conflict, Invalid, NotFound, Stale
+from portal.tenancy.models import Workspace
+from portal.tenancy.queue import after_commit
+from portal.tenancy.roles import Verb
+
+from .quota import begin_claim, check_quota
+
+MAX_REPLICAS = 64
+
+
+@retry_tx
+def create(
+    actor: Actor, workspace: Workspace, *, name: str, cluster: Cluster, profile: Profile, replicas: int = 1,
+    public_name: str = "", arguments: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None,
+    devices: Sequence[int] = (), note: str = "", deploy: bool = True,
+) -> Endpoint:
+    """A new endpoint with its first revision. `deploy=False` leaves it stopped.
+
+    Raises NotFound, NotAllowed, Invalid (with the field), Conflict where the name is taken, QuotaExceeded.
+    """
+    actor.require(Verb.DEPLOY, workspace)
+    _require_usable(workspace, cluster, profile)
+    spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
+    _require_place(spec, cluster)
+    endpoint = Endpoint(
+        workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
+        public_key=(public_name or name).lower(), replicas=_checked_replicas(replicas), created_by=actor.user,
+        wish=Wish.RUNNING if deploy else Wish.STOPPED)
+    _validate(endpoint)
+    begin_claim(workspace.pk)
+    _insert(endpoint)
+    _new_revision(actor, endpoint, profile, spec, note)
+    check_quota(workspace.pk)
+    audit.record(actor, "create", endpoint, workspace=workspace, after={**audit.snapshot(endpoint, _AUDITED), "spec": spec})
+    _tell(actor, endpoint, _("Deployment of %(profile)s asked for.") % {"profile": profile})
+    return endpoint
+
+
+def deploy(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None = None) -> Endpoint:
+    """Bring the wanted revision into service, whatever the endpoint does now; a failed start is tried again."""
+    return _wish(actor, endpoint, "deploy", _("Deployment asked for."), expected_generation,
+                 wish=Wish.RUNNING, forgive=True)
+
+
+def start(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None = None) -> Endpoint:
+    """Start a stopped endpoint again."""
+    if endpoint.wish == Wish.RUNNING:
+        raise Conflict(_("%(name)s is not stopped.") % {"name": endpoint.name})
+    return _wish(actor, endpoint, "start", _("Start asked for."), expected_generation, wish=Wish.RUNNING, forgive=True)
+
+
+def stop(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None = None) -> Endpoint:
+    """Take every replica away, keep the endpoint and its history."""
+    if endpoint.wish == Wish.STOPPED:
+        raise Conflict(_("%(name)s is stopped already, or on its way there.") % {"name": endpoint.name})
+    return _wish(actor, endpoint, "stop", _("Stop asked for."), expected_generation, wish=Wish.STOPPED)
+
+
+def scale(
+    actor: Actor, endpoint: Endpoint, replicas: int, *, expected_generation: int | None = None,
+) -> Endpoint:
+    """Wish another number of replicas. Raises Invalid, QuotaExceeded."""
+    count = _checked_replicas(replicas)
+    return _wish(actor, endpoint, "scale", _("%(count)d replicas asked for.") % {"count": count}, expected_generation,
+                 replicas=count)
+
+
+@retry_tx
+def update(
+    actor: Actor, endpoint: Endpoint, *, profile: Profile | None = None, arguments: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None, devices: Sequence[int] | None = None, note: str = "",
+    expected_generation: int | None = None,
+) -> Revision:
+    """A new revision, which replaces the replicas one by one; what is not given stays as it was."""
+    actor.require(Verb.DEPLOY, endpoint.workspace)
+    before = endpoint.wanted
+    if before is None:
+        raise Conflict(_("%(name)s has no revision yet.") % {"name": endpoint.name})
+    chosen = profile or before.profile
+    _require_usable(endpoint.workspace, endpoint.cluster, chosen)
+    same = before.spec if profile is None else {}
+    spec = revision_spec(
+        chosen,
+        arguments=same.get("arguments") if arguments is None else arguments,
+        environment=same.get("environment") if environment is None else environment,
+        devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
+    _require_place(spec, endpoint.cluster)
+    if spec == before.spec:
+        raise Conflict(_("Nothing differs from revision %(number)d.") % {"number": before.number}, code="no_change")
+    revision = _new_revision(actor, endpoint, chosen, spec, note, attach=False)
+    _wish(actor, endpoint, "update", _("Update to revision %(number)d asked for.") % {"number": revision.number},
+          expected_generation, wanted=revision, wish=Wish.RUNNING)
+    return revision
+
+
+@retry_tx
+def roll_back(
+    actor: Actor, endpoint: Endpoint, number: int, *, expected_generation: int | None = None,
+) -> Endpoint:
+    """Wish an earlier revision again. Raises NotFound, Conflict where it is the wanted one already."""
+    actor.require(Verb.DEPLOY, endpoint.workspace)
+    revision = Revision.objects.filter(endpoint=endpoint, number=number).first()
+    if revision is None:
+        raise NotFound(_("There is no revision %(number)d.") % {"number": number})
+    if revision.pk == endpoint.wanted_id:
+        raise Conflict(_("Revision %(number)d is the wanted one already.") % {"number": number}, code="no_change")
+    return _wish(actor, endpoint, "roll back", _("Roll back to revision %(number)d asked for.") % {"number": number},
+                 expected_generation, wanted=revision, wish=Wish.RUNNING, forgive=True)
+
+
+def retry(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None = None) -> Endpoint:
+    """Forget earlier failures and try the same wish again."""
+    return _wish(actor, endpoint, "retry", _("Another try asked for."), expected_generation, forgive=True)
+
+
+def delete(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None = None) -> Endpoint:
+    """Take everything away; the row goes last. Repeating it changes nothing."""
+    if endpoint.wish == Wish.DELETED:
+        return endpoint
+    return _wish(actor, endpoint, "delete", _("Deletion asked for."), expected_generation, wish=Wish.DELETED)
+
+
+_AUDITED = ("wish", "replicas", "wanted", "generation", "name", "public_name", "cluster")
+
+
+@retry_tx
+def _wish(
+    actor: Actor, endpoint: Endpoint, verb: str, message: str, expected_generation: int | None, *, forgive: bool = False,
+    **fields: Any,
+) -> Endpoint:
+    """Write a wish by compare-and-swap on the generation. Raises NotFound, NotAllowed, Stale, Conflict."""
+    actor.require(Verb.DEPLOY, endpoint.workspace)
+    if expected_generation is not None and expected_generation != endpoint.generation:
+        raise Stale(_changed_meanwhile(endpoint))
+    if endpoint.wish == Wish.DELETED:
+        raise Conflict(_("%(name)s is being deleted.") % {"name": endpoint.name}, code="deleting")
+    before = audit.snapshot(endpoint, _AUDITED)
+    begin_claim(endpoint.workspace_id)
+    won = Endpoint.objects.filter(pk=endpoint.pk, generation=endpoint.generation).update(
+        generation=F("generation") + 1, version=F("version") + 1, next_look_at=Now(), attempts=0, last_error="",
+        deadline_at=None, updated_at=Now(), **fields)
+    if not won:
+        raise Stale(_changed_meanwhile(endpoint))
+    endpoint.refresh_from_db()
+    if forgive and endpoint.wanted_id is not None:
+        Revision.objects.filter(pk=endpoint.wanted_id).update(failed_at=None, failure="")
+    if fields.get("wish") != Wish.DELETED and fields.get("wish") != Wish.STOPPED:
+        check_quota(endpoint.workspace_id)
+    audit.record(actor, verb, endpoint, workspace=endpoint.workspace, before=before,
+                 after=audit.snapshot(endpoint, _AUDITED))
+    _tell(actor, endpoint, message)
+    return endpoint
+
+
+def _changed_meanwhile(endpoint: Endpoint) -> str:
+    last = Event.objects.filter(endpoint_id=endpoint.pk, kind="wish").first()
+    if last is None:
+        return _("This endpoint is gone.")
+    return _("%(name)s was changed by %(who)s at %(when)s: %(what)s Load it again.") % {
+        "name": endpoint.name, "who": last.actor_label, "when": f"{last.at:%H:%M:%S} UTC", "what": last.message}
+
+
+def _tell(actor: Actor, endpoint: Endpoint, message: str) -> None:
+    Event.objects.create(endpoint=endpoint, kind="wish", was=endpoint.status, now=endpoint.status, message=message,
+                         actor_label=actor.label[:200], generation=endpoint.generation)
+    after_commit("endpoints.tasks.reconcile_endpoint", endpoint.pk)
+
+
+def _new_revision(
+    actor: Actor, endpoint: Endpoint, profile: Profile, spec: dict[str, Any], note: str, *, attach: bool = True,
+) -> Revision:
+    last = Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
+    revision = Revision.objects.create(endpoint=endpoint, number=last + 1, profile=profile, spec=spec, note=note[:200],
+                                       created_by=actor.user)
+    if attach:
+        endpoint.wanted = revision
+        Endpoint.objects.filter(pk=endpoint.pk).update(wanted=revision)
+    return revision
+
+
+def _insert(endpoint: Endpoint) -> None:
+    try:
+        with transaction.atomic():
+            endpoint.save(force_insert=True)
+    except IntegrityError as error:
+        taken = Endpoint.objects.filter(workspace=endpoint.workspace_id, name=endpoint.name).exists()
+        field = "name" if taken else "public_name"
+        raise Conflict(_("The workspace has an endpoint with this name already."), field=field) from error
+
+
+def _validate(endpoint: Endpoint) -> None:
+    try:
+        endpoint.clean_fields(exclude=["wanted", "serving", "created_by"])
+    except ValidationError as error:
+        field, messages = next(iter(error.message_dict.items()))
+        raise Invalid(" ".join(messages), field="public_name" if field == "public_key" else field) from error
+
+
+def _checked_replicas(replicas: int) -> int:
+    if isinstance(replicas, bool) or not 1 <= replicas <= MAX_REPLICAS:
+        raise Invalid(_("Choose 1 to %(most)d replicas; to run none, stop the endpoint.") % {"most": MAX_REPLICAS},
+                      field="replicas")
+    return replicas
+
+
+def _require_usable(workspace: Workspace, cluster: Cluster, profile: Profile) -> None:
+    """The place and the profile are shared or this workspace's own; a stranger's look like missing ones."""
+    own = Workspace.objects.filter(pk=workspace.pk)
+    if not Cluster.objects.for_workspaces(own).filter(pk=cluster.pk).exists():
+        raise Invalid(_("There is no such place."), field="cluster")
+    if not Profile.objects.for_workspaces(own).filter(pk=profile.pk).exists():
+        raise Invalid(_("There is no such profile on the shelf."), field="profile")
+    if cluster.kind not in KINDS:
+        raise Invalid(_("Places of this kind can't be deployed to yet."), field="cluster")
+
+
+def _require_place(spec: dict[str, Any], cluster: Cluster) -> None:
+    places = spec.get("places") or []
+    if places and cluster.kind not in places:
+        raise Invalid(_("This profile is not made for places of this kind."), field="profile")

@@ -1,0 +1,178 @@
+"""The only writer of status: one compare-and-swap a verdict, with its event, revision marks and backends."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from endpoints.judge import Verdict, step_towards
+from endpoints.models import Backend, Endpoint, Event, Revision
+from endpoints.states import (
+    DEADLINES,
+    LOOK_CALM,
+    LOOK_SOON,
+    MAX_ATTEMPTS,
+    TRANSITIONAL,
+    Cause,
+    Status,
+    retry_delay,
+)
+from endpoints.targets.base import Observation, ReplicaSeen, TargetError
+from portal.tenancy import audit
+from portal.tenancy.actor import PORTAL
+from portal.tenancy.db import retry_tx
+from portal.tenancy.queue import after_commit
+from portal.tenancy.text import clean
+
+
+@retry_tx
+def write_verdict(endpoint: Endpoint, verdict: Verdict, seen: Observation) -> bool:
+    """Write what the evidence means; False where the wish changed meanwhile or the lease was lost."""
+    status = step_towards(endpoint.status, verdict.status)
+    if status == Status.DELETED:
+        return _bury(endpoint)
+    message = clean(verdict.message, 1000)
+    serving = _mark_revisions(endpoint, verdict, message)
+    fields: dict[str, Any] = {
+        "cause": verdict.cause, "message": message, "ready_replicas": verdict.ready, "serving": serving,
+        "observed_generation": endpoint.generation, "seen_at": Now(), "seen_by": seen.source or "portal", "attempts": 0,
+        "last_error": "", "next_look_at": Now() + _pause(status, verdict.status),
+    }
+    if not _swap(endpoint, status, fields):
+        return False
+    _write_backends(endpoint, [replica for replica in seen.replicas if replica.url])
+    if (status, verdict.cause) != (endpoint.status, endpoint.cause):
+        _note(endpoint, "status", status, verdict.cause, message)
+    if status != verdict.status:
+        after_commit("endpoints.tasks.reconcile_endpoint", endpoint.pk)
+    return True
+
+
+@retry_tx
+def write_problem(endpoint: Endpoint, error: TargetError) -> bool:
+    """The target refused or could not be asked: a permanent refusal ends the attempt, else only the age grows."""
+    message = clean(error.message, 1000)
+    if not error.permanent:
+        return _later(endpoint, message, error.code)
+    goal = Status.STALLED if endpoint.status in (Status.STOPPING, Status.DELETING) else Status.FAILED
+    status = step_towards(endpoint.status, goal)
+    fields = {"cause": error.code, "message": message, "observed_generation": endpoint.generation,
+              "next_look_at": Now() + _pause(status, goal)}
+    if not _swap(endpoint, status, fields):
+        return False
+    if (status, error.code) != (endpoint.status, endpoint.cause):
+        _note(endpoint, "error", status, error.code, message)
+    return True
+
+
+@retry_tx
+def write_error(endpoint: Endpoint, error: Exception) -> bool:
+    """A fault of ours: count it, wait longer each time, and after some tries say that a person is needed."""
+    message = clean(f"{type(error).__name__}: {error}", 1000)
+    if endpoint.attempts + 1 < MAX_ATTEMPTS:
+        return _later(endpoint, message, Cause.ERROR)
+    status = step_towards(endpoint.status, Status.STALLED)
+    fields = {"cause": Cause.ERROR, "message": message, "last_error": message, "attempts": F("attempts") + 1,
+              "next_look_at": Now() + _jittered(retry_delay(endpoint.attempts))}
+    if not _swap(endpoint, status, fields):
+        return False
+    if (status, Cause.ERROR) != (endpoint.status, endpoint.cause):
+        _note(endpoint, "error", status, Cause.ERROR, message)
+    return True
+
+
+def _later(endpoint: Endpoint, message: str, cause: Cause) -> bool:
+    won = _guard(endpoint).update(
+        attempts=F("attempts") + 1, last_error=message, next_look_at=Now() + _jittered(retry_delay(endpoint.attempts)))
+    if won and message != endpoint.last_error:
+        _note(endpoint, "error", endpoint.status, cause, message)
+    return bool(won)
+
+
+def _guard(endpoint: Endpoint) -> Any:
+    """Only the holder of the newest lease writes, and only while the wish is the one that it acted on."""
+    return Endpoint.objects.filter(
+        pk=endpoint.pk, lease_epoch=endpoint.lease_epoch, generation=endpoint.generation, status=endpoint.status)
+
+
+def _swap(endpoint: Endpoint, status: str, fields: dict[str, Any]) -> bool:
+    if status != endpoint.status:
+        fields |= {"status": status, "status_since": Now(), "version": F("version") + 1}
+    if status not in TRANSITIONAL:
+        fields["deadline_at"] = None
+    elif status != endpoint.status or endpoint.deadline_at is None:
+        fields["deadline_at"] = Now() + _time_for(endpoint, status)
+    return bool(_guard(endpoint).update(**fields))
+
+
+def _time_for(endpoint: Endpoint, status: str) -> timedelta:
+    """How long this state may take: its own time, and the profile's for each replica that starts in turn."""
+    starts = {Status.CREATING: 1, Status.UPDATING: endpoint.replicas}.get(Status(status), 0)
+    seconds = endpoint.wanted.spec.get("start_seconds", 0) if endpoint.wanted else 0
+    return DEADLINES[status] + timedelta(seconds=starts * seconds)
+
+
+def _pause(status: str, goal: str) -> timedelta:
+    if status != goal:
+        return timedelta(0)
+    return LOOK_SOON if status in TRANSITIONAL else LOOK_CALM
+
+
+def _jittered(delay: timedelta) -> timedelta:
+    return delay * (0.5 + random.random())
+
+
+def _mark_revisions(endpoint: Endpoint, verdict: Verdict, message: str) -> Revision | None:
+    """Note which revision serves, and give the wanted one up where its update failed."""
+    if verdict.failed and endpoint.wanted is not None:
+        Revision.objects.filter(pk=endpoint.wanted_id, failed_at=None).update(failed_at=Now(), failure=message)
+        after_commit("endpoints.tasks.reconcile_endpoint", endpoint.pk)
+    if verdict.serving is None:
+        return endpoint.serving if endpoint.status not in (Status.STOPPING, Status.STOPPED) else None
+    for known in (endpoint.wanted, endpoint.serving):
+        if known is not None and known.number == verdict.serving:
+            if known.served_at is None:
+                Revision.objects.filter(pk=known.pk, served_at=None).update(served_at=Now())
+            return known
+    return endpoint.serving
+
+
+def _write_backends(endpoint: Endpoint, ready: list[ReplicaSeen]) -> None:
+    """Make the gateway's table say who answers now; unchanged rows stay untouched."""
+    there = {row.key: row for row in Backend.objects.filter(endpoint_id=endpoint.pk)}
+    wanted = {replica.key: replica for replica in ready}
+    gone = [row.pk for key, row in there.items() if key not in wanted or row.url != wanted[key].url]
+    if gone:
+        Backend.objects.filter(pk__in=gone).delete()
+    for key, replica in wanted.items():
+        if key in there and there[key].url == replica.url:
+            continue
+        row = Backend(endpoint=endpoint, key=key, url=replica.url, revision=replica.revision)
+        row.put_secret("token", replica.token)
+        row.save(force_insert=True)
+
+
+def _bury(endpoint: Endpoint) -> bool:
+    """The end: everything outside is gone, now the row goes, and the audit keeps that it was."""
+    guard = _guard(endpoint)
+    if not guard.update(wanted=None, serving=None):
+        return False
+    audit.record(PORTAL, "deleted", endpoint, workspace=endpoint.workspace, before=audit.snapshot(endpoint))
+    Endpoint.objects.filter(pk=endpoint.pk).delete()
+    return True
+
+
+def _note(endpoint: Endpoint, kind: str, status: str, cause: str, message: str) -> None:
+    Event.objects.create(endpoint=endpoint, kind=kind, was=endpoint.status, now=status, cause=cause, message=message,
+                         actor_label="portal", generation=endpoint.generation)
+
+
+def refresh_unchanged(pks: list[int], source: str) -> int:
+    """Renew the age of rows whose evidence says what is written already: one statement for all."""
+    quiet = Q(lease_until=None) | Q(lease_until__lt=Now())
+    return Endpoint.objects.filter(quiet, pk__in=pks).update(
+        seen_at=Now(), seen_by=source, next_look_at=Now() + LOOK_CALM)

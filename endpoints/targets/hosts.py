@@ -1,0 +1,190 @@
+"""Hosts with an agent: one engine process a replica, placed by claims, replaced one by one on an update."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from clusters.drivers import hosts
+from clusters.models import Cluster, Engine
+from clusters.placement import Need
+from clusters.states import BROKEN, Phase
+from endpoints.states import Cause
+from models_catalog.arguments import to_argv
+from models_catalog.choices import ON_HOSTS, ArtifactKind
+
+from .base import Explanation, Observation, ReplicaSeen, RevisionSpec, Spec, Step, TargetError
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin replica `index` with the wanted revision."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    uid: UUID
+    why: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    uid: UUID
+    why: str
+
+
+def next_steps(spec: Spec, engines: Sequence[Engine]) -> list[Start | Stop | Drop]:
+    """What to do now, by what is there. Pure.
+
+    A missing replica starts at once; a replica of another revision is replaced one at a time, and stops
+    only when its successor is ready.
+    """
+    steps: list[Start | Stop | Drop] = [Drop(e.uid, "its host is lost") for e in engines if e.phase == Phase.LOST]
+    there = [e for e in engines if e.phase != Phase.LOST]
+    new = {e.index: e for e in there if e.revision == spec.wanted.number}
+    old = {e.index: e for e in there if e.revision != spec.wanted.number}
+    for engine in there:
+        if not engine.stop and (why := _why_stop(spec, engine, new)):
+            steps.append(Stop(engine.uid, why))
+    missing = [i for i in range(spec.replicas) if i not in new]
+    steps += [Start(i) for i in missing if i not in old]
+    replacing = any(not is_ready(e) for i, e in new.items() if i in old)
+    steps += [Start(i) for i in missing if i in old][: 0 if replacing else 1]
+    return steps
+
+
+def _why_stop(spec: Spec, engine: Engine, new: dict[int, Engine]) -> str:
+    if engine.index >= spec.replicas:
+        return "one replica fewer is wanted"
+    if engine.revision == spec.wanted.number:
+        retried = engine.phase == Phase.CRASHLOOP and engine.launch.get("generation", 0) < spec.generation
+        return "it is tried again" if retried else ""
+    successor = new.get(engine.index)
+    return f"replaced by revision {spec.wanted.number}" if successor is not None and is_ready(successor) else ""
+
+
+def is_ready(engine: Engine) -> bool:
+    return engine.phase == Phase.READY and not engine.stop
+
+
+def launch_order(spec: Spec, revision: RevisionSpec) -> dict[str, Any]:
+    """The order for the agent: a list of arguments and an environment, never a shell line. Pure."""
+    argv = ["--model", revision.artifact_location]
+    if revision.artifact_kind == ArtifactKind.HUGGING_FACE and revision.artifact_revision:
+        argv += ["--revision", revision.artifact_revision]
+    argv += ["--served-model-name", spec.public_name, *to_argv(revision.arguments)]
+    return {
+        "engine": revision.engine, "release": revision.release, "argv": argv, "env": dict(revision.environment),
+        "devices": list(revision.resources.devices), "start_seconds": revision.start_seconds,
+        "generation": spec.generation,
+    }
+
+
+class HostsTarget:
+    """The target of a place of hosts. Implements endpoints.targets.base.Target and Scales."""
+
+    max_replicas = 64
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def render(self, spec: Spec) -> list[dict[str, Any]]:
+        return [{"replica": index, **launch_order(spec, spec.wanted)} for index in range(spec.replicas)]
+
+    def plan(self, spec: Spec) -> list[Step]:
+        engines = {engine.uid: engine for engine in hosts.engines_of(self.cluster, [spec.uid])}
+        steps = []
+        for step in next_steps(spec, list(engines.values())):
+            if isinstance(step, Start):
+                steps.append(Step("start", f"replica {step.index}", f"revision {spec.wanted.number}"))
+            else:
+                engine = engines[step.uid]
+                steps.append(Step("stop", f"replica {engine.index} on {engine.node.name}", step.why))
+        return steps
+
+    def apply(self, spec: Spec) -> None:
+        if spec.wanted.artifact_kind not in ON_HOSTS:
+            raise TargetError(Cause.REFUSED, f"An agent can't load weights of kind {spec.wanted.artifact_kind}.",
+                              permanent=True)
+        no_room = ""
+        for step in next_steps(spec, hosts.engines_of(self.cluster, [spec.uid])):
+            match step:
+                case Stop(uid=uid):
+                    hosts.stop_engine(uid)
+                case Drop(uid=uid):
+                    hosts.drop_engine(uid)
+                case Start(index=index):
+                    no_room = self._start(spec, index) or no_room
+        if no_room:
+            raise TargetError(Cause.NO_ROOM, no_room)
+
+    def _start(self, spec: Spec, index: int) -> str:
+        """Place one replica; why there is no room, or ""."""
+        needed = spec.wanted.resources
+        need = Need(needed.cpu_millis, needed.memory_bytes, needed.gpus, needed.gpu_memory_bytes, needed.devices,
+                    spec.wanted.release)
+        try:
+            hosts.place_engine(
+                self.cluster, need, endpoint_uid=spec.uid, label=f"{spec.workspace}/{spec.name}",
+                revision=spec.wanted.number, index=index, launch=launch_order(spec, spec.wanted),
+                token=secrets.token_urlsafe(32))
+        except hosts.NoRoom as error:
+            return str(error)
+        return ""
+
+    def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
+        found: dict[UUID, list[ReplicaSeen]] = {}
+        for engine in hosts.engines_of(self.cluster, None if uids is None else list(uids)):
+            found.setdefault(engine.endpoint_uid, []).append(_seen(engine))
+        return {uid: Observation(tuple(replicas), source="agent") for uid, replicas in found.items()}
+
+    def remove(self, spec: Spec) -> None:
+        for engine in hosts.engines_of(self.cluster, [spec.uid]):
+            if engine.phase == Phase.LOST:
+                hosts.drop_engine(engine.uid)
+            elif not engine.stop:
+                hosts.stop_engine(engine.uid)
+
+    def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False) -> str:
+        engine = hosts.engine_with_log(spec.uid, replica)
+        if engine is None:
+            return ""
+        return engine.previous_log if previous else engine.log
+
+    def explain(self, spec: Spec) -> Explanation:
+        engines = hosts.engines_of(self.cluster, [spec.uid])
+        waiting = [engine for engine in engines if not is_ready(engine)]
+        if not engines:
+            return Explanation(Cause.NO_ROOM, "No replica has been placed on a host.",
+                               next_step="Add a host, free one, or choose a profile that needs less.")
+        if not waiting:
+            return Explanation(Cause.NONE, "Every replica is ready.")
+        worst = min(waiting, key=lambda engine: (engine.phase not in BROKEN, -engine.restarts))
+        log = hosts.engine_with_log(spec.uid, worst.index)
+        lines = (log.log or log.previous_log).splitlines()[-20:] if log else []
+        return Explanation(
+            _cause(worst) or Cause.LOADING, worst.message or f"Replica {worst.index} is {worst.get_phase_display()}.",
+            evidence=tuple(f"replica {e.index} on {e.node.name}: {e.phase}, {e.restarts} restarts, exit code {e.exit_code}"
+                           for e in waiting),
+            next_step="Read the last lines of its log below.", lines=tuple(lines))
+
+
+def _cause(engine: Engine) -> Cause:
+    return {Phase.CRASHLOOP: Cause.CRASH_LOOP, Phase.LOST: Cause.HOST_LOST}.get(Phase(engine.phase), Cause.NONE)
+
+
+def _seen(engine: Engine) -> ReplicaSeen:
+    host = engine.node.host
+    address = "127.0.0.1" if host.is_local else host.address
+    ready = is_ready(engine) and engine.port is not None
+    return ReplicaSeen(
+        key=str(engine.uid), index=engine.index, revision=engine.revision, ready=ready, phase=engine.phase,
+        where=engine.node.name, message=engine.message, url=f"http://{address}:{engine.port}" if ready else "",
+        token="" if host.is_local or not ready else engine.secret("token"),
+        broken=engine.phase == Phase.CRASHLOOP and not engine.stop, cause=_cause(engine), restarts=engine.restarts,
+        since=engine.phase_since)
