@@ -50,8 +50,9 @@ def has_python_headers() -> bool:
 
 
 def has_cjk_font() -> bool:
-    listed = subprocess.run(["fc-list", ":lang=ko"], capture_output=True, check=False) if has_program("fc-list") else None
-    return bool(listed and listed.stdout.strip())
+    if not has_program("fc-list"):
+        return False
+    return bool(subprocess.run(["fc-list", ":lang=ko"], capture_output=True, check=False).stdout.strip())
 
 
 VENV = Need(("python3-venv",), lambda: importlib.util.find_spec("ensurepip") is not None)
@@ -110,7 +111,8 @@ def apt(command: list[str], packages: list[str]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends"]
     for words in ([*command, "update", "-q"], [*command, "install", *options, *packages]):
-        result = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=APT_SECONDS, check=False)
+        result = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=APT_SECONDS,
+                                check=False)
         if result.returncode:
             lines = (result.stderr or result.stdout).strip().splitlines()
             say(f"{' '.join(words[-2:])}: {lines[-1] if lines else 'failed'}")

@@ -70,7 +70,8 @@ def run(words: list[str]) -> None:
     result = subprocess.run(words, capture_output=True, text=True, check=False,
                             env={**os.environ, "PYTHONWARNINGS": "ignore", "PIP_NO_COLOR": "1"})
     if result.returncode:
-        told = [line for line in result.stderr.splitlines() if line.strip() and not line.startswith("WARNING: Location")]
+        lines = [line for line in result.stderr.splitlines() if line.strip()]
+        told = [line for line in lines if not line.startswith("WARNING: Location")]
         raise Failed(f"this failed: {' '.join(words[:6])} …\n" + "\n".join(f"    {line}" for line in told[-8:]))
 
 

@@ -1,0 +1,35 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PY := .venv/bin/python
+# PORT= chooses the portal's port; several checkouts can run side by side.
+ifdef PORT
+export PORTAL_PORT := $(PORT)
+endif
+export PYTHON PYTHONUNBUFFERED := 1
+
+.PHONY: help setup run demo test check lock clean
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
+
+setup:  ## install what the portal and the engine need
+	@scripts/setup
+
+run: setup  ## start the portal; Ctrl-C stops it
+	@exec $(PY) manage.py up
+
+demo: setup  ## deploy two models on this machine and call them; ONCE=1 stops by itself
+	@exec $(PY) manage.py demo $(if $(ONCE),--once)
+
+test:  ## all tests, with MariaDB, Redis, Chromium and the real engine; FAST=1 leaves the slow ones out
+	@scripts/setup --dev --test-servers
+	@exec $(PY) -m tests.rig.run_both $(if $(FAST),--fast)
+
+check:  ## what CI runs: the tests, and every static check
+	@exec .ci/run
+
+lock:  ## write the lock files anew (needs uv)
+	@exec requirements/lock.sh
+
+clean:  ## remove the environments and the caches; your data in var/ stays
+	rm -rf .venv .engines .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""`manage.py up`: the portal's processes on one machine, started, watched and stopped together."""
