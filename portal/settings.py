@@ -96,8 +96,9 @@ _is_mysql = _database["ENGINE"] == "django.db.backends.mysql"
 _database["OPTIONS"] = {**(MYSQL_OPTIONS if _is_mysql else SQLITE_OPTIONS), **_database.get("OPTIONS", {})}
 _database["CONN_MAX_AGE"] = 60
 _database["CONN_HEALTH_CHECKS"] = True
-if _is_mysql:
-    _database["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}
+# Tests on a real file, as in production, so that several processes and threads meet in it.
+_database["TEST"] = ({"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"} if _is_mysql
+                     else {"NAME": str(DATA_DIR / f"test-{os.getpid()}.sqlite3")})
 
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -38,7 +38,8 @@ def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def inner(*args: P.args, **kwargs: P.kwargs) -> T:
         if connection.in_atomic_block:
-            return function(*args, **kwargs)
+            with transaction.atomic():  # A savepoint: a refusal that the caller handles must leave nothing half done.
+                return function(*args, **kwargs)
         for attempt in range(ATTEMPTS):
             try:
                 with transaction.atomic():
