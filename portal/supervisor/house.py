@@ -41,6 +41,7 @@ class Supervisor:
         self.logs = logs
         self._deaf = deaf
         self._liveness_seconds, self._grace_seconds = liveness_seconds, grace_seconds
+        self._strangers: frozenset[int] = frozenset()
         self._stop = asyncio.Event()
 
     @staticmethod
@@ -55,7 +56,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
-        orphans.inherit()
+        self._strangers = orphans.inherit()
         tasks = [asyncio.create_task(self._start(child)) for child in self.children.values()]
         tasks += [asyncio.create_task(self._bury()), asyncio.create_task(self._watch_liveness())]
         try:
@@ -72,7 +73,7 @@ class Supervisor:
     async def _bury(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            orphans.bury({child.process.pid for child in self.children.values() if child.process})
+            orphans.bury({child.process.pid for child in self.children.values() if child.process} | self._strangers)
 
     async def _watch_liveness(self) -> None:
         while self._deaf is not None:
@@ -94,7 +95,7 @@ class Supervisor:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
-        for pid in await asyncio.to_thread(orphans.end_all):
+        for pid in await asyncio.to_thread(orphans.end_all, self._strangers):
             self.tell(_("  ended process %(pid)d, which was left over") % {"pid": pid})
 
     async def wait_ready(self, *names: str) -> None:

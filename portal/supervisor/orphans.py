@@ -13,12 +13,13 @@ import psutil
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def inherit() -> None:
-    """From now on an orphan among our descendants becomes our child, not init's.
+def inherit() -> frozenset[int]:
+    """From now on an orphan among our descendants becomes our child, not init's. Returns who is below us already.
 
     An agent that was killed leaves its engines running, for the next agent to adopt.
     """
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return frozenset(child.pid for child in psutil.Process().children(recursive=True))
 
 
 def bury(known: Collection[int]) -> None:
@@ -29,9 +30,9 @@ def bury(known: Collection[int]) -> None:
                 os.waitpid(child.pid, os.WNOHANG)
 
 
-def end_all(patience: float = 5.0) -> list[int]:
-    """End every process below us that is still there; returns their numbers. SIGTERM, then SIGKILL."""
-    left = psutil.Process().children(recursive=True)
+def end_all(spared: Collection[int], patience: float = 5.0) -> list[int]:
+    """End every process below us but the spared ones; returns their numbers. SIGTERM, then SIGKILL."""
+    left = [child for child in psutil.Process().children(recursive=True) if child.pid not in spared]
     pids = [child.pid for child in left if _alive(child)]
     for verb in ("terminate", "kill"):
         for child in left:
@@ -39,7 +40,7 @@ def end_all(patience: float = 5.0) -> list[int]:
                 getattr(child, verb)()
         until = time.monotonic() + patience
         while time.monotonic() < until and any(_alive(child) for child in left):
-            bury(())
+            bury(spared)
             time.sleep(0.05)
     return pids
 

@@ -15,7 +15,9 @@ from .logfile import LogFile
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 STEADY_SECONDS = 60.0
+GROUP_SECONDS = 2.0
 KILL_SECONDS = 5.0
+LAST_WORDS_SECONDS = 0.5
 LONGEST_LINE = 1024 * 1024
 
 
@@ -67,19 +69,22 @@ class Child:
             await asyncio.sleep(delay)
 
     async def _run_once(self) -> int:
-        self.process = await asyncio.create_subprocess_exec(
-            *tied_to_parent(self.program.argv), env={**os.environ, **self.program.environment},
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True, limit=LONGEST_LINE)
-        assert self.process.stdout is not None
-        watcher = asyncio.create_task(self._become_ready())
-        reader = asyncio.create_task(self._copy(self.process.stdout))
+        # A pipe of our own: asyncio's would make `wait` wait for orphans that still hold its other end.
+        reading, writing = os.pipe()
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                *tied_to_parent(self.program.argv), env={**os.environ, **self.program.environment},
+                stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=writing, start_new_session=True)
+        finally:
+            os.close(writing)
+        copying = asyncio.create_task(self._copy(reading))
+        watching = asyncio.create_task(self._become_ready())
         code = await self.process.wait()
-        watcher.cancel()
+        watching.cancel()
         self.ready.clear()
         signal_group(self.process.pid, signal.SIGKILL)  # what the leader has left behind
-        await asyncio.wait([reader], timeout=KILL_SECONDS)
-        reader.cancel()
+        await asyncio.wait([copying], timeout=LAST_WORDS_SECONDS)
+        copying.cancel()
         return code
 
     async def _become_ready(self) -> None:
@@ -88,7 +93,17 @@ class Child:
         self.ready.set()
         self._tell("running", f"pid {self.pid}")
 
-    async def _copy(self, stream: asyncio.StreamReader) -> None:
+    async def _copy(self, reading: int) -> None:
+        stream = asyncio.StreamReader(limit=LONGEST_LINE)
+        with os.fdopen(reading, "rb", 0) as pipe:
+            transport, _protocol = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(stream), pipe)
+            try:
+                await self._copy_lines(stream)
+            finally:
+                transport.close()
+
+    async def _copy_lines(self, stream: asyncio.StreamReader) -> None:
         while True:
             try:
                 line = await stream.readline()
@@ -111,7 +126,7 @@ class Child:
         process = self.process
         if process is None or process.returncode is not None:
             return
-        for send, patience in ((self._term_leader, self.program.stop_seconds), (self._term_group, KILL_SECONDS),
+        for send, patience in ((self._term_leader, self.program.stop_seconds), (self._term_group, GROUP_SECONDS),
                                (self._kill_group, KILL_SECONDS)):
             send(process.pid)
             with contextlib.suppress(TimeoutError):
