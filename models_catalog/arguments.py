@@ -44,7 +44,7 @@ def check_arguments(release: EngineRelease, arguments: Mapping[str, Any]) -> dic
     table = load_table(release.kind, release.version)
     if table is None:
         if arguments:
-            _refuse(_("The portal has no list of arguments for %(release)s, so none can be set.") % {"release": release})
+            _refuse(_("The portal has no list of arguments for %(release)s; none can be set.") % {"release": release})
         return {}
     checked: dict[str, Any] = {}
     for given, value in arguments.items():
@@ -63,31 +63,29 @@ def _option(table: Table, given: Any) -> Option:
     """The permitted option with exactly this name; underscores and two leading hyphens are forgiven."""
     shown = str(given)[:100]
     name = shown.removeprefix("--").replace("_", "-") if isinstance(given, str) and len(given) <= 100 else ""
-    if name in table.options:
-        return table.options[name]
+    if name not in table.options:
+        _refuse(_why_not(table, name, shown))
+    return table.options[name]
+
+
+def _why_not(table: Table, name: str, shown: str) -> str:
+    """A sentence for a name that is no permitted option."""
     if not name.isascii():
-        _refuse(_("“%(name)s” has characters that no engine argument has; use plain letters and hyphens.") % {"name": shown})
+        return _("“%(name)s” has characters that no engine argument has.") % {"name": shown}
     if "=" in name or any(c.isspace() for c in name):
-        _refuse(_("“%(name)s” mixes a name with a value; give the value on its own.") % {"name": shown})
-    if name.removeprefix("no-") in table.options:
-        _refuse(_("Write “%(name)s” with the value false instead of “%(given)s”.")
-                % {"name": name.removeprefix("no-"), "given": shown})
-    short = given.removeprefix("-") if isinstance(given, str) and not given.startswith("--") else name
-    if short in table.aliases or name in table.aliases:
-        _refuse(_("Write “%(name)s” instead of “%(given)s”.")
-                % {"name": table.aliases.get(short) or table.aliases[name], "given": shown})
-    if name.removeprefix("no-") in table.refused:
-        _refuse(_("“--%(name)s” is not permitted.") % {"name": name})
-    _unknown(table, name, shown)
-
-
-def _unknown(table: Table, name: str, shown: str) -> NoReturn:
+        return _("“%(name)s” mixes a name with a value; give the value on its own.") % {"name": shown}
+    if (plain := name.removeprefix("no-")) in table.options:
+        return _("Write “%(name)s” with the value false instead of “%(given)s”.") % {"name": plain, "given": shown}
+    if (alias := name.removeprefix("-")) in table.aliases:
+        return _("Write “%(name)s” instead of “%(given)s”.") % {"name": table.aliases[alias], "given": shown}
+    if plain in table.refused:
+        return _("“--%(name)s” is not permitted.") % {"name": name}
+    words = {"engine": table.engine, "version": table.version, "name": shown}
     near = difflib.get_close_matches(name, table.options, n=1, cutoff=0.6) if NAME.fullmatch(name) else []
     if near:
-        _refuse(_("%(engine)s %(version)s has no argument “%(name)s”. Did you mean “%(near)s”?")
-                % {"engine": table.engine, "version": table.version, "name": shown, "near": near[0]})
-    _refuse(_("%(engine)s %(version)s has no argument “%(name)s” that is permitted.")
-            % {"engine": table.engine, "version": table.version, "name": shown})
+        words["near"] = near[0]
+        return _("%(engine)s %(version)s has no argument “%(name)s”. Did you mean “%(near)s”?") % words
+    return _("%(engine)s %(version)s has no argument “%(name)s” that is permitted.") % words
 
 
 def _value(option: Option, value: Any) -> Any:
@@ -128,7 +126,7 @@ def _bound(option: Option, value: float) -> None:
     low, high = option.range
     if (low is not None and value < low) or (high is not None and value > high):
         _refuse(_("“%(name)s” must lie between %(low)s and %(high)s.")
-                % {"name": option.name, "low": low if low is not None else "−∞", "high": high if high is not None else "∞"})
+                % {"name": option.name, "low": low, "high": high})
 
 
 def _string(option: Option, value: Any) -> str:
@@ -149,7 +147,8 @@ def _object(option: Option, value: Any) -> dict[str, Any]:
                 % {"name": option.name, "keys": ", ".join(option.keys)})
     for key, member in value.items():
         if key not in option.keys:
-            _refuse(_("“%(name)s” has no member “%(key)s” that is permitted.") % {"name": option.name, "key": str(key)[:100]})
+            _refuse(_("“%(name)s” has no member “%(key)s” that is permitted.")
+                    % {"name": option.name, "key": str(key)[:100]})
         if isinstance(member, bool):
             continue
         if isinstance(member, str):
@@ -170,19 +169,22 @@ def check_environment(environment: Mapping[str, Any]) -> dict[str, str]:
     """The variables, sorted, as text. Raises Invalid (field ``environment``) for any other name or shape."""
     if not isinstance(environment, Mapping):
         _refuse(_("The environment is an object of names and values."), "environment")
-    checked = {}
-    for name, value in environment.items():
-        known = ENVIRONMENT.get(name) if isinstance(name, str) else None
-        if known is None:
-            _refuse(_("The environment variable “%(name)s” is not permitted.") % {"name": str(name)[:100]}, "environment")
-        if isinstance(value, bool) or not isinstance(value, str | int) or not re.fullmatch(known.pattern, str(value), re.A):
-            _refuse(_("The value of %(name)s does not fit: %(help)s") % {"name": name, "help": known.help}, "environment")
-        checked[name] = str(value)
-    return dict(sorted(checked.items()))
+    return {name: _variable(name, environment[name]) for name in sorted(environment, key=str)}
+
+
+def _variable(name: Any, value: Any) -> str:
+    known = ENVIRONMENT.get(name) if isinstance(name, str) else None
+    if known is None:
+        _refuse(_("The environment variable “%(name)s” is not permitted.") % {"name": str(name)[:100]}, "environment")
+    text = str(value)
+    if isinstance(value, bool) or not isinstance(value, str | int) or not re.fullmatch(known.pattern, text, re.A):
+        words = {"name": name, "help": known.help}
+        _refuse(_("%(name)s has a value that does not fit. %(help)s") % words, "environment")
+    return text
 
 
 def to_argv(arguments: Mapping[str, Any]) -> list[str]:
-    """Checked arguments as an argument vector: ``--flag``, ``--no-flag``, or ``--name`` and its values, one item each."""
+    """Checked arguments as an argument vector: ``--flag``, ``--no-flag``, or ``--name`` and its values as own items."""
     argv: list[str] = []
     for name, value in sorted(arguments.items()):
         if isinstance(value, bool):

@@ -45,6 +45,8 @@ PERMITTED: dict[str, Permit] = {
     "seed": Permit(_("Seed of the random numbers."), low=0, high=2**32 - 1),
     "tokenizer-mode": Permit(_("Which tokenizer reads the text."), choices=("auto", "hf", "slow", "mistral")),
     "config-format": Permit(_("In which format the repository holds its settings."), choices=("auto", "hf", "mistral")),
+    "load-format": Permit(_("Format of the weights; formats that can hold code are left out."),
+                          choices=("auto", "safetensors", "mistral")),
     "model-impl": Permit(_("Which code base computes the model."), choices=("auto", "vllm", "transformers")),
     "override-generation-config": Permit(
         _("Defaults for requests that don't name them."),
@@ -148,14 +150,16 @@ ENVIRONMENT: dict[str, Variable] = {
     "VLLM_CPU_INT4_W4A8": Variable(_("1: use 8-bit activations for 4-bit weights on CPUs."), _SWITCH),
     "VLLM_CPU_KVCACHE_SPACE": Variable(_("Memory for the cache of a CPU engine, in GiB."), r"[1-9][0-9]{0,3}"),
     "VLLM_CPU_NUM_OF_RESERVED_CPU": Variable(_("CPUs that a CPU engine leaves alone."), r"[0-9]{1,3}"),
-    "VLLM_CPU_OMP_THREADS_BIND": Variable(_("CPUs of each worker, such as 0-15|16-31."), r"auto|nobind|[0-9][0-9,|-]{0,200}"),
+    "VLLM_CPU_OMP_THREADS_BIND": Variable(_("CPUs of each worker, such as 0-15|16-31."),
+                                          r"auto|nobind|[0-9][0-9,|-]{0,200}"),
     "VLLM_CPU_SGL_KERNEL": Variable(_("1: use small-batch kernels on CPUs."), _SWITCH),
     "VLLM_ENGINE_READY_TIMEOUT_S": Variable(_("Seconds that the engine may take to load."), _SECONDS),
     "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": Variable(_("Seconds that one step may take."), _SECONDS),
     "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": Variable(_("Seconds that an idle connection stays open."), _COUNT),
     "VLLM_LOGGING_LEVEL": Variable(_("How much the engine writes to its log."), "DEBUG|INFO|WARNING|ERROR"),
     "VLLM_NO_USAGE_STATS": Variable(_("1: send no usage figures."), _SWITCH),
-    "VLLM_PP_LAYER_PARTITION": Variable(_("Layers of each pipeline stage, such as 16,16."), r"[0-9]{1,4}(,[0-9]{1,4}){0,63}"),
+    "VLLM_PP_LAYER_PARTITION": Variable(_("Layers of each pipeline stage, such as 16,16."),
+                                        r"[0-9]{1,4}(,[0-9]{1,4}){0,63}"),
     "VLLM_WORKER_MULTIPROC_METHOD": Variable(_("How worker processes are made."), "fork|spawn"),
 }
 

@@ -78,7 +78,7 @@ def make_table(kind: str, version: str, rows: list[dict[str, Any]]) -> dict[str,
         permit = PERMITTED.get(row["name"])
         if permit is None:
             continue
-        aliases.update({alias: row["name"] for alias in row.pop("aliases", [])})
+        aliases.update(dict.fromkeys(row.pop("aliases", []), row["name"]))
         choices = permit.narrowed(row.pop("choices", ()))
         options.append({**row, **({"choices": choices} if choices else {}), **bounds(permit)})
     refused = sorted({row["name"] for row in rows} - set(PERMITTED))

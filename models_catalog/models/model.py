@@ -15,7 +15,16 @@ from portal.tenancy.rows import Row
 from ..choices import ArtifactKind, Task
 
 
-class Vendor(Row):
+class Seeded(models.Model):
+    """A row that the seed may have written: `seeded` holds what it wrote, so that a person's change is told apart."""
+
+    seeded = models.JSONField(default=dict, editable=False, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Vendor(Seeded, Row):
     """Who made a model; its name in several languages, as ``{"enUS": …, "zhCN": …}``."""
 
     slug = models.CharField(_("short name"), max_length=63, unique=True, validators=[slug_rule])
@@ -51,7 +60,7 @@ class CatalogModelQuerySet(models.QuerySet["CatalogModel"]):
                            | models.Q(workspace__in=workspaces), shelved=True)
 
 
-class CatalogModel(Row):
+class CatalogModel(Seeded, Row):
     """What can be served. Architecture numbers are the text part's, as in the model's config.json."""
 
     slug = models.CharField(_("short name"), max_length=63, unique=True, validators=[slug_rule])
@@ -61,10 +70,12 @@ class CatalogModel(Row):
                                   verbose_name=_("only for workspace"))
     task = models.CharField(_("task"), max_length=12, choices=Task.choices)
     category = models.CharField(_("category"), max_length=20, blank=True, default="")
-    shelved = models.BooleanField(_("on the shelf"), default=True, help_text=_("Only models on the shelf can be chosen."))
+    shelved = models.BooleanField(_("on the shelf"), default=True,
+                                  help_text=_("Only models on the shelf can be chosen."))
     description = models.TextField(_("description"), blank=True, default="")
     licence = models.CharField(_("licence"), max_length=80, blank=True, default="")
-    gated = models.BooleanField(_("gated"), default=False, help_text=_("The hub asks for an accepted form and a token."))
+    gated = models.BooleanField(_("gated"), default=False,
+                                help_text=_("The hub asks for an accepted form and a token."))
     languages = models.JSONField(_("languages"), default=list, blank=True)
     released = models.CharField(_("released"), max_length=10, blank=True, default="")
     parameters = models.PositiveBigIntegerField(_("parameters"), null=True, blank=True)
@@ -89,7 +100,7 @@ class CatalogModel(Row):
         return self.name
 
 
-class Artifact(HoldsSecrets, Row):
+class Artifact(Seeded, HoldsSecrets, Row):
     """Where the weights of a model lie. A hub's model is pinned by its revision."""
 
     model = models.ForeignKey(CatalogModel, models.CASCADE, related_name="artifacts", verbose_name=_("model"))

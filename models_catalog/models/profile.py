@@ -11,10 +11,10 @@ from portal.tenancy.models.people import slug_rule
 from portal.tenancy.rows import Row
 
 from ..choices import Device, EngineKind
-from .model import Artifact, CatalogModel
+from .model import Artifact, CatalogModel, Seeded
 
 
-class EngineRelease(Row):
+class EngineRelease(Seeded, Row):
     """A release of an engine, as an agent can start it or a cluster can pull it."""
 
     slug = models.CharField(_("short name"), max_length=63, unique=True,
@@ -45,14 +45,15 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
         return self.filter(model__in=shelf, release__enabled=True)
 
 
-class Profile(Row):
+class Profile(Seeded, Row):
     """One tried way to serve a model: engine, arguments, environment and what each replica needs."""
 
     slug = models.CharField(_("short name"), max_length=63, unique=True, validators=[slug_rule])
     name = models.CharField(_("name"), max_length=120)
     model = models.ForeignKey(CatalogModel, models.CASCADE, related_name="profiles", verbose_name=_("model"))
     artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="profiles", verbose_name=_("artifact"))
-    release = models.ForeignKey(EngineRelease, models.PROTECT, related_name="profiles", verbose_name=_("engine release"))
+    release = models.ForeignKey(EngineRelease, models.PROTECT, related_name="profiles",
+                                verbose_name=_("engine release"))
     places = models.JSONField(_("kinds of place"), default=list, blank=True, help_text=_("Empty means any."))
     arguments = models.JSONField(_("engine arguments"), default=dict, blank=True,
                                  help_text=_('By name, such as {"max-model-len": 4096, "enforce-eager": true}.'))

@@ -91,6 +91,6 @@ def check_devices(devices: Sequence[int], gpus: int) -> list[int]:
     if len(set(chosen)) != len(chosen):
         raise Invalid(_("A GPU number is given twice."), field="devices")
     if chosen and len(chosen) != gpus:
-        raise Invalid(_("The profile takes %(gpus)d GPUs, but %(given)d are named.") % {"gpus": gpus, "given": len(chosen)},
-                      field="devices")
+        raise Invalid(_("The profile takes %(gpus)d GPUs, but %(given)d are named.")
+                      % {"gpus": gpus, "given": len(chosen)}, field="devices")
     return chosen

