@@ -15,7 +15,8 @@ from .errors import Unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ATTEMPTS = 4
+ATTEMPTS = 6
+TOTAL_SECONDS = 5.0
 # MySQL: deadlock, lock wait, changed row (MariaDB), gone away, lost connection, cannot connect (2002, 2003).
 RETRIED_CODES = {1213, 1205, 1020, 2006, 2013, 2002, 2003}
 
@@ -32,7 +33,7 @@ def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
     """Run `function` in one transaction; on a passing error roll the whole block back and do it again.
 
     Inside an open transaction it only joins it: the outermost block is the one that is repeated.
-    Raises Unavailable (503) when it still fails after a few tries.
+    Raises Unavailable (503) when it still fails after a few tries or five seconds.
     """
 
     @wraps(function)
@@ -40,6 +41,7 @@ def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
         if connection.in_atomic_block:
             with transaction.atomic():  # A savepoint: a refusal that the caller handles must leave nothing half done.
                 return function(*args, **kwargs)
+        began = time.monotonic()
         for attempt in range(ATTEMPTS):
             try:
                 with transaction.atomic():
@@ -48,7 +50,7 @@ def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
                 if not is_passing(error):
                     raise
                 connection.close_if_unusable_or_obsolete()
-                if attempt == ATTEMPTS - 1:
+                if attempt == ATTEMPTS - 1 or time.monotonic() - began > TOTAL_SECONDS:
                     raise Unavailable("The database is busy or restarting. Try again in a moment.") from error
                 time.sleep(0.05 * 2**attempt * (0.5 + random.random()))
         raise AssertionError("unreachable")

@@ -15,6 +15,12 @@ _points = itertools.count(1)
 _kill_at = int(os.environ.get("FAULT_AT", "0"))
 
 
+def arm(at: int) -> None:
+    """Count from here again and die at point `at`; 0 never."""
+    global _points, _kill_at
+    _points, _kill_at = itertools.count(1), at
+
+
 def fault_point() -> None:
     if _kill_at and next(_points) == _kill_at:
         os.kill(os.getpid(), signal.SIGKILL)
