@@ -41,6 +41,7 @@ class Engine(HoldsSecrets, Row):
     phase = models.CharField(_("phase"), max_length=10, choices=Phase.choices, default=Phase.ASSIGNED)
     phase_since = models.DateTimeField(_("since"), null=True)
     message = models.CharField(_("message"), max_length=1000, blank=True, default="")
+    cause = models.CharField(_("cause"), max_length=32, blank=True, default="")
     pid = models.PositiveIntegerField(null=True)
     port = models.PositiveIntegerField(_("port"), null=True)
     restarts = models.PositiveIntegerField(_("restarts"), default=0)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import hashlib
+import secrets
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +21,8 @@ class Host(Row):
     public_key = models.CharField(max_length=64, editable=False, help_text="Ed25519, base64")
     address = models.CharField(_("address"), max_length=255, help_text=_("Where the gateway reaches its engines."))
     is_local = models.BooleanField(_("this machine"), default=False)
+    # What a person wished; `state` shows it while the host is not lost.
+    draining = models.BooleanField(_("takes nothing new"), default=False, editable=False)
     agent_version = models.CharField(_("agent"), max_length=32, blank=True, default="")
     releases = models.JSONField(_("engines installed"), default=list, blank=True)
     lease_epoch = models.PositiveBigIntegerField(default=1, editable=False)
@@ -41,6 +46,8 @@ class EnrolmentToken(Row):
     """Lets one agent enrol once, in one place, within its short life. Only the digest is kept."""
 
     cluster = models.ForeignKey(Cluster, models.CASCADE, related_name="enrolment_tokens", verbose_name=_("place"))
+    address = models.CharField(_("address"), max_length=64, blank=True, default="", help_text=_(
+        "Where the gateway reaches the host, if that isn't the address from which its agent calls."))
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("made by"))
     expires_at = models.DateTimeField(_("expires"))
@@ -54,6 +61,16 @@ class EnrolmentToken(Row):
 
     def __str__(self) -> str:
         return f"{self.cluster} · {self.created_at:%Y-%m-%d %H:%M}"
+
+    @staticmethod
+    def digest_of(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def draw(self) -> str:
+        """Give this new row its digest; returns the token's text, which is kept nowhere."""
+        text = f"agent-{secrets.token_urlsafe(32)}"
+        self.digest = self.digest_of(text)
+        return text
 
 
 class AgentNonce(models.Model):

@@ -1,0 +1,127 @@
+"""python -m clusters.agent: runs engines on this host for an inference portal."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from . import VERSION
+from .client import Away, Client, Refused
+from .health import Prober
+from .inventory import take_inventory
+from .loop import Agent
+from .messages import Enrol
+from .process import Place
+from .signing import HostKey
+from .state import AlreadyRunning, Identity, StateDir, write_json
+from .supervisor import Supervisor
+
+log = logging.getLogger("agent")
+LOG_FIELDS = ("engine", "engines", "pid", "code", "error", "host", "server")
+
+
+class LineFormatter(logging.Formatter):
+    """One JSON object a line, with a fixed list of fields, so that no secret slips in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+                "level": record.levelname.lower(), "event": record.getMessage()}
+        line |= {name: getattr(record, name) for name in LOG_FIELDS if hasattr(record, name)}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="clusters.agent", description=__doc__)
+    parser.add_argument("--server", required=True, help="address of the portal, such as https://portal.example.org")
+    parser.add_argument("--state-dir", required=True, type=Path, help="folder for the agent's key and engines' logs")
+    parser.add_argument("--engines-dir", required=True, type=Path, help="folder with one virtual environment a release")
+    parser.add_argument("--token-file", type=Path, help="file with the one-use token (or set PORTAL_AGENT_TOKEN)")
+    parser.add_argument("--token", default="", help="the one-use token itself; other users can see it, prefer a file")
+    parser.add_argument("--name", default=socket.gethostname()[:253], help="name of this host in the portal")
+    parser.add_argument("--address", default="", help="where the gateway reaches engines; else where it calls from")
+    parser.add_argument("--local", action="store_true", help="portal and agent share this machine: listen on loopback")
+    parser.add_argument("--stop-engines-on-exit", action="store_true", help="leave no engine running")
+    return parser.parse_args(argv)
+
+
+def find_token(options: argparse.Namespace) -> str:
+    if options.token:
+        return str(options.token)
+    if options.token_file is not None and options.token_file.is_file():
+        text: str = options.token_file.read_text()
+        return text.strip()
+    return os.environ.get("PORTAL_AGENT_TOKEN", "")
+
+
+def enrol(options: argparse.Namespace, state: StateDir, identity: Identity) -> Identity:
+    """Ask for a place until the portal is there. Raises Refused, SystemExit."""
+    token = find_token(options)
+    if not token:
+        raise SystemExit("agent: this host is not enrolled yet: give --token-file or PORTAL_AGENT_TOKEN")
+    key = HostKey.from_text(identity.key)
+    message = Enrol(token=token, public_key=key.public, name=options.name, address=options.address,
+                    local=options.local, agent_version=VERSION,
+                    inventory=take_inventory(state.path, options.engines_dir, ()))
+    client, wait = Client(options.server, key), 0.5
+    while True:
+        try:
+            answer = client.enrol(message)
+            break
+        except Away as error:
+            log.warning("portal away", extra={"error": str(error)})
+            time.sleep(wait)
+            wait = min(10.0, wait * 2)
+    enrolled = dataclasses.replace(identity, host=answer.host, server=options.server, address=answer.address)
+    state.remember(enrolled)
+    write_json(state.path / "lease.json", {"epoch": answer.epoch})
+    log.info("enrolled", extra={"host": answer.host})
+    return enrolled
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse(argv)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    state = StateDir(options.state_dir)
+    try:
+        state.open()
+        identity = state.identity()
+        if not identity.host:
+            identity = enrol(options, state, identity)
+    except (AlreadyRunning, Refused, OSError, ValueError) as error:
+        print(f"agent: {error}", file=sys.stderr)
+        return 1
+    work(options, state, identity)
+    return 0
+
+
+def work(options: argparse.Namespace, state: StateDir, identity: Identity) -> None:
+    engines_dir = options.engines_dir.absolute()
+    place = Place(identity.state_id, engines_dir, identity.address, options.local)
+    prober = Prober()
+    supervisor = Supervisor(state, place, prober, time.monotonic)
+    client = Client(options.server, HostKey.from_text(identity.key), identity.host)
+    agent = Agent(client, supervisor, state.path, engines_dir)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stopping.set())
+    supervisor.adopt()
+    log.info("running", extra={"host": identity.host, "server": options.server})
+    agent.run(stop_engines=options.stop_engines_on_exit)
+    prober.close()
+    state.close()
+    log.info("ended")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Calls to the portal: signed, with time and size limits, and never redirected."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from .messages import MAX_ANSWER, Enrol, Enrolled, Malformed, Orders, Sync, decode, encode
+from .signing import HostKey
+
+T = TypeVar("T")
+PREFIX = "/agent/v1"
+CONNECT_SECONDS = 5.0
+
+
+class Away(Exception):
+    """The portal can't be reached, or answers nonsense; the call may be repeated."""
+
+
+class Refused(Exception):
+    """The portal understood and refuses; `code` is its stable word."""
+
+    def __init__(self, status: int, code: str, message: str, epoch: int = 0) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
+        self.code = code
+        self.epoch = epoch
+
+
+class Client:
+    """One connection a call, so that a hung one harms no other. `wall` gives Unix time."""
+
+    def __init__(self, server: str, key: HostKey, host: str = "", *, wall: Callable[[], float] = time.time) -> None:
+        url = urlsplit(server)
+        if url.scheme not in ("http", "https") or not url.hostname or url.username:
+            raise ValueError(f"the server's address must look like https://portal.example.org, not {server!r}")
+        self._https, self._name, self._port = url.scheme == "https", url.hostname, url.port
+        self._base = url.path.rstrip("/") + PREFIX
+        self.key, self.host, self._wall = key, host, wall
+        # What the portal's clock shows beyond ours, learned from its refusals.
+        self._ahead = 0.0
+
+    def enrol(self, message: Enrol) -> Enrolled:
+        return decode(Enrolled, self._call("POST", "/enrol", encode(message)), most=MAX_ANSWER)
+
+    def sync(self, message: Sync, seconds: float = 10.0) -> Orders:
+        return self._decoded(Orders, self._call("POST", "/sync", encode(message), seconds))
+
+    def wake(self, version: int, seconds: float = 30.0) -> int:
+        """Wait until what should run here is newer than `version`; the newest number, after 20 s at most."""
+        raw = self._call("GET", f"/wake?version={version}", b"", seconds)
+        try:
+            return int(json.loads(raw)["version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Away("the portal's answer has no version") from error
+
+    @staticmethod
+    def _decoded(kind: type[T], raw: bytes) -> T:
+        try:
+            return decode(kind, raw, most=MAX_ANSWER)
+        except Malformed as error:
+            raise Away(f"the portal's answer is not understood: {error}") from error
+
+    def _call(self, method: str, path: str, body: bytes, seconds: float = 10.0) -> bytes:
+        try:
+            return self._once(method, self._base + path, body, seconds)
+        except Refused as refusal:
+            if refusal.code != "clock":
+                raise
+        return self._once(method, self._base + path, body, seconds)
+
+    def _once(self, method: str, path: str, body: bytes, seconds: float) -> bytes:
+        headers = self.key.headers(self.host, method, path, body, self._wall() + self._ahead)
+        headers["Content-Type"] = "application/json"
+        kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
+        connection = kind(self._name, self._port, timeout=CONNECT_SECONDS)
+        try:
+            connection.connect()
+            connection.sock.settimeout(seconds)
+            connection.request(method, path, body=body or None, headers=headers)
+            answer = connection.getresponse()
+            raw = answer.read(MAX_ANSWER + 1)
+        except (OSError, http.client.HTTPException) as error:
+            raise Away(f"{type(error).__name__} while calling the portal") from error
+        finally:
+            connection.close()
+        if answer.status == 200:
+            return raw
+        raise self._refusal(answer.status, raw)
+
+    def _refusal(self, status: int, raw: bytes) -> Refused | Away:
+        try:
+            error = json.loads(raw)["error"]
+            refusal = Refused(status, str(error["code"])[:40], str(error["message"])[:300], int(error.get("epoch", 0)))
+            if refusal.code == "clock":
+                self._ahead = float(error["now"]) - self._wall()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Away(f"the portal answered {status}")
+        return Away(str(refusal)) if status >= 500 or status == 429 else refusal

@@ -1,0 +1,89 @@
+"""The agents' door: signed JSON, closed messages, one error shape. It holds no logic."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from clusters import services
+from clusters.agent.messages import MAX_REQUEST, Enrol, Malformed, Sync, decode, encode
+from clusters.models import Host
+from portal.tenancy.errors import PortalError
+
+WAIT_SECONDS = 20.0
+
+
+def _call(request: HttpRequest) -> services.SignedCall:
+    """The request as its sender signed it: the path with its query, byte for byte."""
+    head = request.headers
+    return services.SignedCall(
+        method=request.method or "", path=request.get_full_path(), body=request.body,
+        host=head.get("X-Agent-Host", ""), at=head.get("X-Agent-Time", ""), nonce=head.get("X-Agent-Nonce", ""),
+        signature=head.get("X-Agent-Signature", ""))
+
+
+def _refuse(error: PortalError) -> JsonResponse:
+    details: dict[str, Any] = {"code": error.code, "message": error.message}
+    if isinstance(error, services.Superseded):
+        details["epoch"] = error.epoch
+    if error.code == "clock":
+        details["now"] = time.time()
+    return JsonResponse({"error": details}, status=error.status)
+
+
+def _answer(work: Callable[[], Any]) -> HttpResponse:
+    try:
+        return HttpResponse(encode(work()), content_type="application/json")
+    except PortalError as error:
+        return _refuse(error)
+    except Malformed as error:
+        return JsonResponse({"error": {"code": "malformed", "message": str(error)}}, status=422)
+
+
+@csrf_exempt
+@require_POST
+def enrol(request: HttpRequest) -> HttpResponse:
+    """POST enrol: a new host with a one-use token."""
+    message = request.body
+    return _answer(lambda: services.enrol(
+        _call(request), decode(Enrol, message, most=MAX_REQUEST), str(request.META.get("REMOTE_ADDR", ""))))
+
+
+@csrf_exempt
+@require_POST
+def sync(request: HttpRequest) -> HttpResponse:
+    """POST sync: a host's report, answered with everything that should run there."""
+    def work() -> object:
+        host = services.authenticate(_call(request))
+        return services.sync(host, decode(Sync, request.body, most=MAX_REQUEST))
+    return _answer(work)
+
+
+@require_GET
+async def wake(request: HttpRequest) -> HttpResponse:
+    """GET wake?version=N: answered as soon as the orders are newer than N, after 20 s at most."""
+    text = request.GET.get("version", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        return JsonResponse({"error": {"code": "malformed", "message": "version is not a number"}}, status=422)
+    try:
+        host = await sync_to_async(_authenticate)(_call(request))
+    except PortalError as error:
+        return _refuse(error)
+    version = host.wanted_version
+    if version <= int(text):
+        version = await services.waiting_room.wait(host.pk, int(text), WAIT_SECONDS)
+    return JsonResponse({"version": version})
+
+
+def _authenticate(call: services.SignedCall) -> Host:
+    host = services.authenticate(call)
+    if not connection.in_atomic_block:
+        connection.close()  # a waiting agent holds no connection
+    return host

@@ -1,0 +1,12 @@
+"""Verbs on places and hosts. The doors (admin, API, agent, tasks) call these and nothing else."""
+
+from .enrolment import enrol, enrol_this_machine, make_enrolment_token
+from .hosts import drain, forget_host, mark_lost_hosts, undrain
+from .report import Superseded, sync
+from .signed import Refusal, SignedCall, authenticate
+from .wake import waiting_room
+
+__all__ = [
+    "Refusal", "SignedCall", "Superseded", "authenticate", "drain", "enrol", "enrol_this_machine", "forget_host",
+    "make_enrolment_token", "mark_lost_hosts", "sync", "undrain", "waiting_room",
+]
