@@ -13,15 +13,15 @@ def reconcile_endpoint(endpoint_id: int) -> None:
     services.reconcile(endpoint_id)
 
 
-@shared_task(bind=True, max_retries=5, default_retry_delay=0.3)
-def look_at(self: Task, endpoint_uid: str) -> None:
+@shared_task(bind=True, max_retries=5)
+def look_at(self: Task[[str], None], endpoint_uid: str) -> None:
     """Something outside changed for this endpoint; an unknown uid is somebody's leftover and is ignored.
 
     A worker that holds the row now may have looked before the change, so the bell rings again shortly.
     """
     pk = Endpoint.objects.filter(uid=endpoint_uid).values_list("pk", flat=True).first()
     if pk is not None and not services.reconcile(pk):
-        self.retry(throw=False)
+        self.retry(countdown=0.3, throw=False)
 
 
 @shared_task

@@ -35,6 +35,7 @@ def secret(name: str) -> str:
 DEBUG = env.bool("PORTAL_DEBUG", False)
 SECRET_KEY = secret("PORTAL_SECRET_KEY")
 PORTAL_FIELD_KEYS = [key for key in secret("PORTAL_FIELD_KEYS").split(",") if key]
+PORTAL_METRICS_TOKEN = secret("PORTAL_METRICS_TOKEN")
 PORTAL_BIND = env.str("PORTAL_BIND", "127.0.0.1")
 PORTAL_PORT = env.int("PORTAL_PORT", 8000)
 PORTAL_URL = env.str("PORTAL_URL", f"http://{PORTAL_BIND}:{PORTAL_PORT}").rstrip("/")
@@ -58,6 +59,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "portal.logs.RequestIdMiddleware",
+    "portal.refusals.ErrorShape",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -91,7 +93,7 @@ MYSQL_OPTIONS: dict[str, Any] = {
     "init_command": "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout=5",
 }
 DATABASES = {"default": env.db_url_config(secret("DATABASE_URL") or f"sqlite:///{DATA_DIR}/portal.sqlite3")}
-_database: dict[str, Any] = DATABASES["default"]  # type: ignore[assignment]
+_database: dict[str, Any] = DATABASES["default"]
 _is_mysql = _database["ENGINE"] == "django.db.backends.mysql"
 _database["OPTIONS"] = {**(MYSQL_OPTIONS if _is_mysql else SQLITE_OPTIONS), **_database.get("OPTIONS", {})}
 _database["CONN_MAX_AGE"] = 60

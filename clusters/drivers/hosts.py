@@ -30,7 +30,7 @@ def room(cluster: Cluster, *, endpoint_uid: UUID | None = None, node_id: int | N
     if node_id is not None:
         nodes = nodes.filter(pk=node_id)
     claims = Claim.objects.filter(node__in=nodes.values("pk"))
-    per_node = {row["node"]: row for row in claims.filter(accelerator=None).values("node").annotate(
+    per_node: dict[int, dict[str, Any]] = {row["node"]: dict(row) for row in claims.filter(accelerator=None).values("node").annotate(
         cpu=Sum("cpu_millis"), memory=Sum("memory_bytes"))}
     per_device = dict(claims.exclude(accelerator=None).values_list("accelerator").annotate(
         used=Coalesce(Sum("memory_bytes"), 0)))
@@ -42,7 +42,7 @@ def room(cluster: Cluster, *, endpoint_uid: UUID | None = None, node_id: int | N
 
 
 def _node_room(
-    node: Node, cluster: Cluster, claimed: dict[str, int], per_device: dict[int | None, int], replicas_here: int,
+    node: Node, cluster: Cluster, claimed: dict[str, Any], per_device: dict[int | None, int], replicas_here: int,
 ) -> NodeRoom:
     host: Host | None = getattr(node, "host", None)
     return NodeRoom(

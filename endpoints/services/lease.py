@@ -28,7 +28,7 @@ def take(endpoint_id: int) -> tuple[Endpoint, bool] | None:
         .annotate(late=ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField()))
         .first()
     )
-    return None if row is None else (row, bool(row.late))
+    return None if row is None else (row, bool(getattr(row, "late", False)))
 
 
 @retry_tx

@@ -129,7 +129,7 @@ def _jittered(delay: timedelta) -> timedelta:
 def _mark_revisions(endpoint: Endpoint, verdict: Verdict, message: str) -> Revision | None:
     """Note which revision serves, and give the wanted one up where its update failed."""
     if verdict.failed and endpoint.wanted is not None:
-        Revision.objects.filter(pk=endpoint.wanted_id, failed_at=None).update(failed_at=Now(), failure=message)
+        Revision.objects.filter(pk=endpoint.wanted.pk, failed_at=None).update(failed_at=Now(), failure=message)
         after_commit("endpoints.tasks.reconcile_endpoint", endpoint.pk)
     if verdict.serving is None:
         return endpoint.serving if endpoint.status not in (Status.STOPPING, Status.STOPPED) else None

@@ -24,9 +24,9 @@ class Instance(HoldsSecrets, Row):
     @classmethod
     def check_keys(cls) -> uuid.UUID:
         """Make the row on first use; afterwards raise SecretUnreadable where the keys are wrong."""
-        row = cls.objects.filter(only=True).first()
+        row = Instance.objects.filter(only=True).first()
         if row is None:
-            row = cls()
+            row = Instance()
             row.put_secret("canary", "canary")
             row.save()
         row.secret("canary")

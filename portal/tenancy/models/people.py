@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Self
 
-from django.contrib.auth.models import AbstractUser, AnonymousUser, UserManager
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -19,8 +19,6 @@ class User(AbstractUser):
     """A person. Operators are staff; `operate` lets one act in every workspace."""
 
     language = models.CharField(_("language"), max_length=12, blank=True, default="")
-
-    objects: ClassVar[UserManager[User]] = UserManager()
 
     class Meta(AbstractUser.Meta):
         permissions = [("operate", "Can see and act in every workspace")]
