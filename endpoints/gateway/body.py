@@ -100,8 +100,9 @@ def _find_repeated_key(raw: bytes) -> None:
 
     try:
         json.loads(raw, object_pairs_hook=unique)
-    except RecursionError:
-        raise bad_body(f"The JSON is nested more than {MAX_DEPTH} levels deep.", code="json_too_deep") from None
+    except (RecursionError, ValueError):
+        # A value that the first parser dropped, because its key came again, is too deep or too long to read.
+        raise bad_body("The body has the same key twice in one object.", code="duplicate_key") from None
 
 
 def check_fields(body: Body) -> str:

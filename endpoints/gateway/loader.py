@@ -100,6 +100,9 @@ class Loader:
                 log.error("backend left out: its token can't be decrypted with the keys of this process",
                           extra={"backend": row[0]})
                 return None
+            if not known.is_usable:
+                log.error("backend left out: its address can't be used", extra={"backend": row[0]})
+                return None
         seen[row] = known
         return known
 

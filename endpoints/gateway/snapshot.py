@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+PRINTABLE = re.compile(r"[\x21-\x7e]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,16 @@ class Address:
 
     url: str
     token: str = field(repr=False)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether both can be written into a request as they are."""
+        try:
+            parts = urlsplit(self.url)
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            return False
+        return bool(known) and PRINTABLE.match(self.url) is not None and PRINTABLE.match(self.token) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,45 @@
+"""The gateway as an ASGI application: inside the portal's own process, or served alone."""
+
+from __future__ import annotations
+
+import os
+
+import django
+from django.apps import apps
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+if not apps.ready:
+    django.setup()
+
+from .call import Receive, Scope, Send  # after the set-up
+from .gateway import Gateway
+
+gateway = Gateway()
+
+
+def is_gateways(path: str) -> bool:
+    """Whether the gateway answers this path; /v1/deployments is the portal's own."""
+    return path.startswith("/v1/") and not f"{path}/".startswith("/v1/deployments/")
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve HTTP; start and stop with the server's lifespan."""
+    if scope["type"] == "http":
+        await gateway(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await lifespan(receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1000})
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Start the gateway when the server starts, drain it when it stops."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await gateway.start()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await gateway.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

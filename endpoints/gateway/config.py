@@ -1,0 +1,31 @@
+"""Times and sizes of the gateway, each with its environment variable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import environ
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Seconds throughout."""
+
+    connect_seconds: float = 3.0
+    engine_seconds: float = 600.0  # how long an engine may be silent: before its answer and inside it
+    idle_seconds: float = 3.5  # engines close idle connections after 5 s; we must be first
+    down_seconds: float = 3.0  # how long a replica that refused a connection comes last
+    body_seconds: float = 30.0  # how long a caller may take to send a body
+    write_seconds: float = 60.0  # how long a caller may read nothing of a stream
+    flush_seconds: float = 10.0  # how often the last use of keys is written
+
+
+def from_environment() -> Config:
+    """Defaults, with what the environment says instead."""
+    env = environ.Env()
+    return Config(
+        engine_seconds=env.float("PORTAL_GATEWAY_ENGINE_SECONDS", Config().engine_seconds),
+        body_seconds=env.float("PORTAL_GATEWAY_BODY_SECONDS", Config().body_seconds),
+        write_seconds=env.float("PORTAL_GATEWAY_WRITE_SECONDS", Config().write_seconds),
+        flush_seconds=env.float("PORTAL_GATEWAY_FLUSH_SECONDS", Config().flush_seconds),
+    )

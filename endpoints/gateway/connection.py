@@ -1,0 +1,171 @@
+"""One HTTP/1.1 connection to an engine: bytes in, parsed by httptools, out again without a copy more than needed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import httptools
+
+BUFFER_BYTES = 256 * 1024
+HEAD_BYTES = 256 * 1024
+
+
+class UpstreamError(Exception):
+    """The engine could not be reached, answered nonsense, or went away."""
+
+
+class TooSlow(UpstreamError):
+    """The engine sent nothing for too long."""
+
+
+class Connection(asyncio.Protocol):
+    """Carries one exchange at a time. After `is_reusable` it may carry the next."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_lost = False
+        self.idle_since = 0.0
+        self._begin()
+        self.is_complete = True
+
+    def _begin(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.has_head = False
+        self.is_complete = False
+        self._received = 0
+        self._pieces: list[bytes] = []
+        self._buffered = 0
+        self._is_paused = False
+        self._is_framed = False
+        self._error: UpstreamError | None = None
+        self.active_at = self._loop.time()
+
+    # What the owner calls
+
+    def send(self, request: bytes) -> None:
+        """Start an exchange. Raises UpstreamError where the connection is already gone."""
+        if self._transport is None or self._is_lost or self._transport.is_closing():
+            raise UpstreamError("the connection is closed")
+        self._begin()
+        self._transport.write(request)
+
+    async def wait_for_head(self) -> None:
+        """Return when `status` and `headers` are there. Raises UpstreamError."""
+        while not self.has_head:
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """The next bytes of the body, b"" at its end. Raises UpstreamError when it was cut."""
+        while not self._pieces:
+            if self.is_complete:
+                return b""
+            await self._wait()
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._buffered = 0
+        if self._is_paused and not self._is_lost:
+            self._is_paused = False
+            self.active_at = self._loop.time()
+            cast("asyncio.Transport", self._transport).resume_reading()
+        return data
+
+    @property
+    def is_reusable(self) -> bool:
+        return self.is_complete and not self._is_lost and not self._is_paused and self._parser.should_keep_alive()
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._is_lost and not self._transport.is_closing()
+
+    def expire(self, now: float, limit: float) -> None:
+        """Give up when the engine has been silent for `limit` seconds. A client that reads slowly is not its fault."""
+        if not self._is_paused and not self.is_complete and now - self.active_at > limit:
+            self._fail(TooSlow(f"no byte for {limit:.0f} s"))
+
+    def close(self) -> None:
+        self._is_lost = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.active_at = self._loop.time()
+        self._received += len(data)
+        if self.is_complete:
+            self.close()  # bytes that nobody asked for: whatever follows can't be trusted
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(UpstreamError(f"not HTTP: {error}"))
+            return
+        if not self.has_head and self._received > HEAD_BYTES:
+            self._fail(UpstreamError("the answer's headers are too long"))
+            return
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Nothing to do: the transport closes and connection_lost follows."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        if self.has_head and not self.is_complete and not self._is_framed:
+            self.is_complete = True  # a body without length ends with the connection
+            self._wake()
+        elif not self.is_complete:
+            self._fail(UpstreamError("the engine closed the connection"))
+
+    # What the parser calls
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        self.headers.append((name, value))
+        if name in (b"content-length", b"transfer-encoding"):
+            self._is_framed = True
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        self.has_head = self.status >= 200
+
+    def on_body(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._buffered += len(piece)
+        if self._buffered > BUFFER_BYTES and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self.has_head:
+            self.is_complete = True
+        else:
+            self.headers = []  # an interim answer (100 to 199); the real one follows
+
+    # Waiting
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: UpstreamError) -> None:
+        self._error = error
+        self.close()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)

@@ -1,0 +1,217 @@
+"""A small engine for tests: real HTTP/1.1 and SSE on a free port, answering as vLLM does, failing as told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httptools
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+
+
+@dataclass
+class Script:
+    """How the engine behaves from now on."""
+
+    words: int = 5
+    delay: float = 0.0  # seconds before each event of a stream, or before a whole answer
+    cut_after: int | None = None  # events after which the connection is reset
+    die_before_answer: int = 0  # how many of the next requests get no answer at all
+    status: int = 200
+    body: bytes | None = None
+    content_type: str = "application/json"
+    word: str = "word"
+    line_end: str = "\n"
+    split_writes: bool = False  # each event in two writes with a pause between
+
+
+@dataclass
+class Seen:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    raw: bytes
+    at: float = field(default_factory=time.monotonic)
+    hung_up_at: float | None = None
+    is_done: bool = False
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw)
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class OpenAIBackend:
+    """Use as a context manager. `requests` lists what came, `script` says what to do."""
+
+    def __init__(self, token: str = "", port: int = 0) -> None:
+        self.token = token
+        self.script = Script()
+        self.requests: list[Seen] = []
+        self.connections = 0
+        self._port = port
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(5)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(5)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def open_requests(self) -> int:
+        return sum(1 for seen in self.requests if not seen.is_done and seen.hung_up_at is None)
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=512)
+        self._port = listener.getsockname()[1]
+        protocols: set[_Protocol] = set()
+        server = await self._loop.create_server(lambda: _Protocol(self, protocols), sock=listener)
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        for protocol in list(protocols):
+            protocol.transport.abort()
+        await asyncio.sleep(0)
+
+
+class _Protocol(asyncio.Protocol):
+    transport: asyncio.Transport
+
+    def __init__(self, owner: OpenAIBackend, all_of_them: set[_Protocol]) -> None:
+        self.owner = owner
+        self.all = all_of_them
+        self.parser = httptools.HttpRequestParser(self)
+        self.seen: Seen | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.all.add(self)
+        self.owner.connections += 1
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.all.discard(self)
+        if self.seen is not None and not self.seen.is_done:
+            self.seen.hung_up_at = time.monotonic()
+        if self.task is not None:
+            self.task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self.parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        self.url, self.headers, self.raw = b"", [], b""
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.decode().lower(), value.decode()))
+
+    def on_body(self, body: bytes) -> None:
+        self.raw += body
+
+    def on_message_complete(self) -> None:
+        seen = self.seen = Seen(self.parser.get_method().decode(), self.url.decode(), self.headers, self.raw)
+        self.owner.requests.append(seen)
+        self.task = asyncio.get_running_loop().create_task(self.answer(seen))
+
+    async def answer(self, seen: Seen) -> None:
+        script = self.owner.script
+        if script.die_before_answer:
+            script.die_before_answer -= 1
+            self.transport.abort()
+            return
+        if self.owner.token and seen.header("authorization") != f"Bearer {self.owner.token}":
+            self.whole(seen, 401, b'{"error":"Unauthorized"}', "application/json")
+        elif script.body is not None or script.status != 200:
+            await asyncio.sleep(script.delay)
+            self.whole(seen, script.status, script.body or b"", script.content_type)
+        elif seen.body.get("stream"):
+            await self.stream(seen, script)
+        else:
+            await asyncio.sleep(script.delay)
+            self.whole(seen, 200, json.dumps(reply_to(seen, script)).encode(), "application/json")
+
+    def whole(self, seen: Seen, status: int, body: bytes, content_type: str) -> None:
+        seen.is_done = True
+        head = (f"HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
+                "server: engine-secret-name\r\nset-cookie: evil=1\r\nretry-after: 9\r\n\r\n")
+        self.transport.write(head.encode() + body)
+
+    async def stream(self, seen: Seen, script: Script) -> None:
+        self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
+                             b"transfer-encoding: chunked\r\n\r\n")
+        for count, event in enumerate(events_for(seen, script)):
+            if script.cut_after is not None and count >= script.cut_after:
+                self.transport.abort()
+                return
+            if script.delay:
+                await asyncio.sleep(script.delay)
+            text = event.encode()
+            half = len(text) // 2 if script.split_writes else 0
+            if half:
+                self.chunk(text[:half])
+                await asyncio.sleep(0.005)
+            self.chunk(text[half:])
+        seen.is_done = True
+        self.transport.write(b"0\r\n\r\n")
+
+    def chunk(self, data: bytes) -> None:
+        self.transport.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+def events_for(seen: Seen, script: Script) -> list[str]:
+    gap = script.line_end * 2
+    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": seen.body["model"]}
+    events = []
+    for number in range(script.words):
+        choice = {"index": 0, "delta": {"role": "assistant", "content": f"{script.word}{number} "},
+                  "text": f"{script.word}{number} ", "finish_reason": None}
+        events.append(f"data: {json.dumps({**base, 'choices': [choice]})}{gap}")
+    if (seen.body.get("stream_options") or {}).get("include_usage"):
+        events.append(f"data: {json.dumps({**base, 'choices': [], 'usage': USAGE})}{gap}")
+    return [*events, f"data: [DONE]{gap}"]
+
+
+def reply_to(seen: Seen, script: Script) -> dict[str, Any]:
+    text = " ".join(f"{script.word}{number}" for number in range(script.words))
+    common = {"id": "x-1", "created": 1, "model": seen.body["model"], "usage": USAGE}
+    if seen.path.endswith("/chat/completions"):
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return {**common, "object": "chat.completion", "choices": [choice]}
+    if seen.path.endswith("/embeddings"):
+        data = [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5, 1.0]}]
+        return {**common, "object": "list", "data": data}
+    if seen.path.endswith(("/rerank", "/score")):
+        return {**common, "object": "list", "results": [{"index": 0, "relevance_score": 0.5}]}
+    if seen.path.endswith("/responses"):
+        usage = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}
+        return {**common, "object": "response", "output": [], "usage": usage}
+    return {**common, "object": "text_completion", "choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}
