@@ -1,6 +1,18 @@
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
+from .api import api, deepinfer
+from .health import deepinfer_health, healthz, readyz
+from .metrics import metrics
+
+handler500 = "portal.refusals.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("agent/v1/", include("clusters.agent_urls")),
+    path("api/v1/", api.urls),
+    path("v1/", deepinfer.urls),
+    path("health", deepinfer_health),
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("metrics", metrics),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.conf import settings
 
@@ -12,6 +14,12 @@ from tests.cast import Cast, make_cast
 def quick_passwords() -> None:
     """Hashing a password well takes a third of a second; tests make hundreds of people."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def static_folder() -> None:
+    """WhiteNoise warns where the folder is missing, and warnings are errors here."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture

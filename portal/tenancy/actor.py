@@ -28,10 +28,30 @@ class Actor:
     @property
     def workspaces(self) -> WorkspaceQuerySet:
         """Where every queryset of a request starts: the key's workspace, or the person's."""
-        everything = Workspace.objects.all()
-        if self.key is not None:
-            return everything.filter(pk=self.key.workspace_id)
-        return everything if self.user is None else everything.visible_to(self.user)
+        if self.user is None:
+            return Workspace.objects.all()
+        own = Workspace.objects.visible_to(self.user)
+        return own if self.key is None else own.filter(pk=self.key.workspace_id)
+
+    def scope(self, verb: Verb = Verb.VIEW) -> WorkspaceQuerySet:
+        """The workspaces where this actor may do `verb`. Raises NotAllowed where the key's scopes exclude it."""
+        if self.key is not None and verb not in scopes_may(self.key.scopes):
+            raise NotAllowed(_("This key does not allow this: it needs the right to %(verb)s.") % {"verb": verb})
+        if self.user is None or self.user.sees_everything or verb == Verb.VIEW:
+            return self.workspaces
+        roles = [role for role, verbs in ROLE_MAY.items() if verb in verbs]
+        mine = Membership.objects.filter(user=self.user, role__in=roles)
+        return self.workspaces.filter(pk__in=mine.values("workspace"))
+
+    @property
+    def operates(self) -> bool:
+        """Whether this is an operator, or the portal; an operator's key does not operate."""
+        return self.user is None or (self.user.sees_everything and self.key is None)
+
+    def require_operator(self) -> None:
+        """Raise NotAllowed to everybody who is not an operator."""
+        if not self.operates:
+            raise NotAllowed(_("Only an operator can do this."))
 
     def verbs(self, workspace: Workspace) -> frozenset[Verb]:
         """What this actor may do in `workspace`, right now, by the rows."""

@@ -14,11 +14,13 @@ from django.utils.translation import gettext as _
 from . import audit
 from .actor import Actor
 from .db import retry_tx
-from .errors import Conflict, Invalid, NotAllowed
+from .errors import Conflict, Invalid, NotAllowed, Stale
 from .models import ApiKey, Membership, User, Workspace
 from .roles import RANK, Role, Scope, Verb, scopes_may
+from .rows import Row
 
 LIMIT_FIELDS = ("max_endpoints", "max_replicas", "max_gpus")
+CHANGED_LATER = {"name", *LIMIT_FIELDS}
 
 
 @retry_tx
@@ -40,19 +42,35 @@ def create_workspace(actor: Actor, *, name: str, slug: str, **limits: int | None
 
 
 @retry_tx
-def change_workspace(actor: Actor, workspace: Workspace, **values: object) -> Workspace:
-    """Rename a workspace (its admins may) or change its limits (operators only)."""
-    before = audit.snapshot(Workspace.objects.get(pk=workspace.pk))
-    if any(name in LIMIT_FIELDS and before[name] != value for name, value in values.items()):
-        if actor.user is not None and not actor.user.sees_everything:
-            raise NotAllowed(_("Only an operator can change limits."))
+def change_workspace(
+    actor: Actor, workspace: Workspace, *, unchanged_since: datetime | None = None, **values: object,
+) -> Workspace:
+    """Rename a workspace (its admins may) or change its limits (operators only).
+
+    Raises Stale where the row was saved after `unchanged_since`, Invalid for a value or a field that can't be.
+    """
     actor.require(Verb.MANAGE, workspace)
+    if not values.keys() <= CHANGED_LATER:
+        raise Invalid(_("This can't be changed."), field=sorted(values.keys() - CHANGED_LATER)[0])
+    claim_unchanged(workspace, unchanged_since)
+    row = Workspace.objects.get(pk=workspace.pk)
+    before = audit.snapshot(row, CHANGED_LATER)
+    limits = any(name in LIMIT_FIELDS and before[name] != value for name, value in values.items())
+    if limits and actor.user is not None and not actor.user.sees_everything:
+        raise NotAllowed(_("Only an operator can change limits."))
     for name, value in values.items():
-        setattr(workspace, name, value)
-    clean_or_raise(workspace)
-    workspace.save(update_fields=[*values, "updated_at"])
-    audit.record(actor, "change", workspace, workspace=workspace, before=before, after=audit.snapshot(workspace))
-    return workspace
+        setattr(row, name, value)
+    clean_or_raise(row)
+    row.save(update_fields=[*values, "updated_at"])
+    audit.record(actor, "change", row, workspace=row, before=before, after=audit.snapshot(row, CHANGED_LATER))
+    return row
+
+
+def claim_unchanged(row: Row, unchanged_since: datetime | None) -> None:
+    """Claim a row by compare-and-swap on its date, so that of two edits of the same version one is Stale."""
+    rows = type(row)._default_manager.filter(pk=row.pk)
+    if unchanged_since is not None and not rows.filter(updated_at=unchanged_since).update(updated_at=timezone.now()):
+        raise Stale(_("This was changed since you read it. Read it again, then repeat your change."))
 
 
 @retry_tx
@@ -64,15 +82,25 @@ def set_member(actor: Actor, workspace: Workspace, user: User, role: str) -> Mem
     row = Membership.objects.filter(workspace=workspace, user=user).first()
     _require_rank(actor, workspace, max(RANK[Role(role)], RANK[Role(row.role)] if row else 0))
     if row is None:
-        row = Membership.objects.create(workspace=workspace, user=user, role=role)
-        audit.record(actor, "add member", row, workspace=workspace, after={"user": str(user), "role": role})
-        return row
+        return _add_member(actor, workspace, user, role)
     if row.role == Role.OWNER and role != Role.OWNER:
         _require_other_owner(workspace, row)
     before = row.role
     row.role = role
     row.save(update_fields=["role", "updated_at"])
     audit.record(actor, "change member", row, workspace=workspace, before={"role": before}, after={"role": role})
+    return row
+
+
+def _add_member(actor: Actor, workspace: Workspace, user: User, role: str) -> Membership:
+    if not user.is_active:
+        raise Invalid(_("This person's account is disabled."), field="user")
+    try:
+        with transaction.atomic():
+            row = Membership.objects.create(workspace=workspace, user=user, role=role)
+    except IntegrityError as error:
+        raise Conflict(_("Somebody has just added this person."), field="user") from error
+    audit.record(actor, "add member", row, workspace=workspace, after={"user": str(user), "role": role})
     return row
 
 
@@ -85,9 +113,9 @@ def remove_member(actor: Actor, membership: Membership) -> None:
         _require_rank(actor, workspace, RANK[Role(membership.role)])
     if membership.role == Role.OWNER:
         _require_other_owner(workspace, membership)
-    audit.record(actor, "remove member", membership, workspace=workspace, before={"role": membership.role})
-    ApiKey.objects.filter(workspace=workspace, created_by=membership.user, revoked_at=None).update(
-        revoked_at=timezone.now())
+    keys = ApiKey.objects.filter(workspace=workspace, created_by=membership.user, revoked_at=None)
+    before = {"user": str(membership.user), "role": membership.role, "active_keys": keys.update(revoked_at=timezone.now())}
+    audit.record(actor, "remove member", membership, workspace=workspace, before=before)
     membership.delete()
 
 

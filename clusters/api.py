@@ -1,0 +1,103 @@
+"""Routes for places, their nodes, accelerators and hosts, and for enrolling agents."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse
+from ninja import Router, Status
+
+from clusters import services
+from clusters.models import Cluster, EnrolmentToken, Host, Node
+from clusters.schemas import (
+    EnrolmentIn,
+    EnrolmentPage,
+    HostOut,
+    HostPage,
+    NewEnrolmentOut,
+    NodePage,
+    PlaceOut,
+    PlacePage,
+    node_outs,
+)
+from portal.tenancy.actor import Actor
+from portal.tenancy.answers import created, etag_of, find
+from portal.tenancy.auth import ApiRequest
+from portal.tenancy.pagination import Page, PageQuery, page_of
+
+router = Router(tags=["places"])
+
+
+def place_of(actor: Actor, uid: UUID) -> Cluster:
+    return find(Cluster.objects.for_workspaces(actor.scope()).select_related("workspace"), uid=uid)
+
+
+def host_of(actor: Actor, uid: UUID) -> Host:
+    """A host of a place in the caller's scope. Raises NotFound."""
+    places = Cluster.objects.for_workspaces(actor.scope())
+    return find(Host.objects.filter(node__cluster__in=places).select_related("node__cluster__workspace"), uid=uid)
+
+
+@router.get("/places", response=PlacePage, summary="List places")
+def list_places(request: ApiRequest, page: PageQuery) -> Page[Cluster]:
+    return page_of(Cluster.objects.for_workspaces(request.auth.scope()).select_related("workspace"), page)
+
+
+@router.get("/places/{uid}", response=PlaceOut, summary="Show a place")
+def get_place(request: ApiRequest, response: HttpResponse, uid: UUID) -> Cluster:
+    place = place_of(request.auth, uid)
+    response["ETag"] = etag_of(place)
+    return place
+
+
+@router.get("/places/{uid}/nodes", response=NodePage, summary="List nodes, their accelerators and what is free")
+def list_nodes(request: ApiRequest, uid: UUID, page: PageQuery) -> dict[str, object]:
+    place = place_of(request.auth, uid)
+    found = page_of(Node.objects.filter(cluster=place).prefetch_related("accelerators"), page)
+    return {"items": node_outs(place, found.items), "next": found.next}
+
+
+@router.get("/places/{uid}/hosts", response=HostPage, summary="List hosts and their agents")
+def list_hosts(request: ApiRequest, uid: UUID, page: PageQuery) -> Page[Host]:
+    place = place_of(request.auth, uid)
+    return page_of(Host.objects.filter(node__cluster=place).select_related("node"), page)
+
+
+@router.get("/hosts/{uid}", response=HostOut, summary="Show a host")
+def get_host(request: ApiRequest, uid: UUID) -> Host:
+    return host_of(request.auth, uid)
+
+
+@router.post("/hosts/{uid}/drain", response=HostOut, summary="Let a host take nothing new")
+def drain_host(request: ApiRequest, uid: UUID) -> Host:
+    return services.drain(request.auth, host_of(request.auth, uid))
+
+
+@router.post("/hosts/{uid}/resume", response=HostOut, summary="Let a drained host take engines again")
+def resume_host(request: ApiRequest, uid: UUID) -> Host:
+    return services.undrain(request.auth, host_of(request.auth, uid))
+
+
+@router.delete("/hosts/{uid}", response={204: None}, summary="Forget a host that is gone (operators)")
+def forget_host(request: ApiRequest, uid: UUID) -> Status[None]:
+    services.forget_host(request.auth, host_of(request.auth, uid))
+    return Status(204, None)
+
+
+@router.get("/places/{uid}/enrolment-tokens", response=EnrolmentPage, summary="List enrolment tokens (operators)")
+def list_enrolments(request: ApiRequest, uid: UUID, page: PageQuery) -> Page[EnrolmentToken]:
+    place = place_of(request.auth, uid)
+    request.auth.require_operator()
+    return page_of(EnrolmentToken.objects.filter(cluster=place).select_related("created_by", "host"), page)
+
+
+@router.post("/places/{uid}/enrolment-tokens", response={201: NewEnrolmentOut},
+             summary="Make a one-use token that lets an agent enrol (operators)")
+def create_enrolment(request: ApiRequest, uid: UUID, data: EnrolmentIn) -> HttpResponse:
+    place = place_of(request.auth, uid)
+
+    def make() -> dict[str, object]:
+        row, text = services.make_enrolment_token(request.auth, place, address=data.address)
+        return {"token": text, "enrolment": row}
+
+    return created(request, NewEnrolmentOut, make, secret=True)

@@ -1,0 +1,205 @@
+"""Routes for endpoints. A verb answers 202 as soon as the wish is written; the status follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import HttpResponse
+from ninja import Query, Router, Status
+
+from clusters.models import Cluster, Engine
+from endpoints import services
+from endpoints.models import Endpoint, Event, Revision
+from endpoints.schemas import (
+    EndpointFilter,
+    EndpointIn,
+    EndpointOut,
+    EndpointPage,
+    EngineList,
+    EngineOut,
+    EventPage,
+    ExplanationOut,
+    LogOut,
+    LogQuery,
+    PlanOut,
+    RevisionPage,
+    RollbackIn,
+    ScaleIn,
+    UpdateIn,
+)
+from models_catalog.models import Profile
+from portal.tenancy.actor import Actor
+from portal.tenancy.answers import changed_meanwhile, created, find, pick
+from portal.tenancy.auth import ApiRequest
+from portal.tenancy.errors import Stale
+from portal.tenancy.models import Workspace
+from portal.tenancy.pagination import Page, PageQuery, page_of
+from portal.tenancy.roles import Verb
+
+router = Router(tags=["endpoints"])
+SHOWN = ("workspace", "cluster", "wanted__profile__model", "serving", "created_by")
+
+
+def endpoints_of(actor: Actor) -> QuerySet[Endpoint]:
+    return Endpoint.objects.for_workspaces(actor.scope()).select_related(*SHOWN)
+
+
+def endpoint_of(request: ApiRequest, uid: UUID) -> Endpoint:
+    return find(endpoints_of(request.auth), uid=uid)
+
+
+def expected_generation(request: ApiRequest, endpoint: Endpoint) -> int | None:
+    """What If-Match asks for; None where the caller doesn't care. Raises Stale for another version."""
+    wanted = request.headers.get("If-Match", "*")
+    if wanted == "*":
+        return None
+    if wanted != endpoint.etag:
+        raise Stale(changed_meanwhile())
+    return endpoint.generation
+
+
+def _accepted(endpoint: Endpoint, response: HttpResponse) -> Status[Endpoint]:
+    response["ETag"] = endpoint.etag
+    return Status(202, endpoint)
+
+
+@router.get("/endpoints", response=EndpointPage, summary="List endpoints, the newest first")
+def list_endpoints(request: ApiRequest, page: Query[EndpointFilter]) -> Page[Endpoint]:
+    return page_of(_filtered(endpoints_of(request.auth), page), page)
+
+
+def _filtered(rows: QuerySet[Endpoint], wanted: EndpointFilter) -> QuerySet[Endpoint]:
+    exact = {"workspace__slug": wanted.workspace, "cluster__name": wanted.place, "wish": wanted.wish,
+             "wanted__profile__model__slug": wanted.model}
+    rows = rows.filter(**{name: value for name, value in exact.items() if value})
+    if wanted.status:
+        rows = rows.filter(status__in=wanted.status)
+    if wanted.q:
+        rows = rows.filter(Q(name__icontains=wanted.q) | Q(public_key__contains=wanted.q.lower()))
+    return rows
+
+
+@router.post("/endpoints", response={202: EndpointOut}, summary="Deploy a model")
+def create_endpoint(request: ApiRequest, data: EndpointIn) -> HttpResponse:
+    actor = request.auth
+    workspace = pick(actor.workspaces, data.workspace, field="workspace", what="workspace")
+    actor.require(Verb.DEPLOY, workspace)
+    values = data.model_dump(exclude={"workspace", "place", "profile"})
+    place, profile = _place_of(workspace, data.place), _profile_of(workspace, data.profile)
+    return created(request, EndpointOut, status=202, make=lambda: services.create(
+        actor, workspace, cluster=place, profile=profile, **values))
+
+
+def _place_of(workspace: Workspace, text: str) -> Cluster:
+    return pick(Cluster.objects.for_workspaces(_only(workspace)), text, field="place", what="place", by="name")
+
+
+def _profile_of(workspace: Workspace, text: str) -> Profile:
+    rows = Profile.objects.for_workspaces(_only(workspace)).select_related("model", "artifact", "release")
+    return pick(rows, text, field="profile", what="profile")
+
+
+def _only(workspace: Workspace) -> QuerySet[Workspace]:
+    return Workspace.objects.filter(pk=workspace.pk)
+
+
+@router.get("/endpoints/{uid}", response=EndpointOut, summary="Show an endpoint")
+def get_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Endpoint:
+    endpoint = endpoint_of(request, uid)
+    response["ETag"] = endpoint.etag
+    return endpoint
+
+
+def _do(request: ApiRequest, response: HttpResponse, uid: UUID, verb: Callable[..., Any], *args: Any) -> Status[Endpoint]:
+    """Run a verb that takes no more than `args`, at the version that the caller asked for."""
+    endpoint = endpoint_of(request, uid)
+    verb(request.auth, endpoint, *args, expected_generation=expected_generation(request, endpoint))
+    return _accepted(endpoint_of(request, uid), response)
+
+
+@router.post("/endpoints/{uid}/deploy", response={202: EndpointOut}, summary="Bring the wanted revision into service")
+def deploy_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
+    return _do(request, response, uid, services.deploy)
+
+
+@router.post("/endpoints/{uid}/stop", response={202: EndpointOut}, summary="Stop every replica, keep the endpoint")
+def stop_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
+    return _do(request, response, uid, services.stop)
+
+
+@router.post("/endpoints/{uid}/start", response={202: EndpointOut}, summary="Start a stopped endpoint")
+def start_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
+    return _do(request, response, uid, services.start)
+
+
+@router.post("/endpoints/{uid}/retry", response={202: EndpointOut}, summary="Forget failures and try again")
+def retry_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
+    return _do(request, response, uid, services.retry)
+
+
+@router.post("/endpoints/{uid}/scale", response={202: EndpointOut}, summary="Change the number of replicas")
+def scale_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data: ScaleIn) -> Status[Endpoint]:
+    return _do(request, response, uid, services.scale, data.replicas)
+
+
+@router.post("/endpoints/{uid}/rollback", response={202: EndpointOut}, summary="Go back to an earlier revision")
+def roll_back_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data: RollbackIn) -> Status[Endpoint]:
+    return _do(request, response, uid, services.roll_back, data.revision)
+
+
+@router.post("/endpoints/{uid}/update", response={202: EndpointOut}, summary="Replace the replicas by a new revision")
+def update_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data: UpdateIn) -> Status[Endpoint]:
+    endpoint = endpoint_of(request, uid)
+    request.auth.require(Verb.DEPLOY, endpoint.workspace)
+    values = data.model_dump(exclude_unset=True, exclude={"profile"})
+    profile = _profile_of(endpoint.workspace, data.profile) if data.profile else None
+    services.update(request.auth, endpoint, profile=profile, expected_generation=expected_generation(request, endpoint),
+                    **values)
+    return _accepted(endpoint_of(request, uid), response)
+
+
+@router.delete("/endpoints/{uid}", response={202: EndpointOut}, summary="Delete an endpoint; its row goes last")
+def delete_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
+    return _do(request, response, uid, services.delete)
+
+
+@router.get("/endpoints/{uid}/revisions", response=RevisionPage, summary="List revisions")
+def list_revisions(request: ApiRequest, uid: UUID, page: PageQuery) -> Page[Revision]:
+    endpoint = endpoint_of(request, uid)
+    return page_of(Revision.objects.filter(endpoint=endpoint).select_related("profile", "created_by"), page)
+
+
+@router.get("/endpoints/{uid}/events", response=EventPage, summary="List what happened, the newest first")
+def list_events(request: ApiRequest, uid: UUID, page: PageQuery) -> Page[Event]:
+    return page_of(Event.objects.filter(endpoint=endpoint_of(request, uid)), page)
+
+
+@router.get("/endpoints/{uid}/engines", response=EngineList, summary="List engine processes on hosts")
+def list_engines(request: ApiRequest, uid: UUID) -> dict[str, list[EngineOut]]:
+    rows = Engine.objects.of_endpoints([endpoint_of(request, uid).uid]).select_related("node")
+    return {"items": [_engine_out(row) for row in rows.defer("log", "previous_log").order_by("index", "revision")]}
+
+
+def _engine_out(row: Engine) -> EngineOut:
+    return EngineOut(
+        uid=row.uid, replica=row.index, revision=row.revision, node=row.node.name, phase=row.phase, message=row.message,
+        restarts=row.restarts, exit_code=row.exit_code, stopping=row.stop, reported_at=row.reported_at)
+
+
+@router.get("/endpoints/{uid}/logs", response=LogOut, summary="Read the last lines of a replica's engine")
+def get_logs(request: ApiRequest, uid: UUID, wanted: Query[LogQuery]) -> LogOut:
+    text = services.logs(endpoint_of(request, uid), replica=wanted.replica, previous=wanted.previous)
+    return LogOut(replica=wanted.replica, previous=wanted.previous, text=text)
+
+
+@router.get("/endpoints/{uid}/explain", response=ExplanationOut, summary="Say why it is not as wished")
+def explain_endpoint(request: ApiRequest, uid: UUID) -> Any:
+    return services.explain(endpoint_of(request, uid))
+
+
+@router.get("/endpoints/{uid}/plan", response=PlanOut, summary="Say what the next step would change")
+def plan_endpoint(request: ApiRequest, uid: UUID) -> dict[str, Any]:
+    return {"steps": services.plan(endpoint_of(request, uid))}

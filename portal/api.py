@@ -1,0 +1,31 @@
+"""The JSON API: every room's routes under /api/v1, closed by default, with one shape for every refusal."""
+
+from __future__ import annotations
+
+from ninja import NinjaAPI
+
+from clusters.api import router as places
+from endpoints.api import router as endpoints
+from endpoints.deepinfer import router as deployments
+from models_catalog.api import router as catalogue
+from portal.tenancy.answers import error_response
+from portal.tenancy.api import router as workspaces
+from portal.tenancy.auth import KeyAuth, SessionAuth
+
+from .refusals import StrictParser, as_deepinfer, shape_errors
+
+api = NinjaAPI(
+    title="Inference Portal", version="1", urls_namespace="api", auth=[KeyAuth(), SessionAuth()], parser=StrictParser(),
+    description="Deploy models and look after them. Keys: `Authorization: Bearer sk-…`. See docs/api.md.",
+)
+for _router in (workspaces, places, catalogue, endpoints):
+    api.add_router("", _router)
+shape_errors(api, error_response)
+
+# deepinfer's own calls, for clients that were written for it; by key only.
+deepinfer = NinjaAPI(
+    title="deepinfer", version="deepinfer", urls_namespace="deepinfer", auth=KeyAuth(), parser=StrictParser(),
+    docs_url=None, openapi_url=None,
+)
+deepinfer.add_router("", deployments)
+shape_errors(deepinfer, as_deepinfer)

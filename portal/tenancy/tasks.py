@@ -1,0 +1,15 @@
+"""Recurring work of this room."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from . import heartbeat, idempotency
+
+
+@shared_task(name="portal.tenancy.tasks.forget_old")
+def forget_old() -> int:
+    """Drop what is kept for a while only; how many rows went."""
+    gone = idempotency.forget_old()
+    heartbeat.mark("forget")
+    return gone
