@@ -1,0 +1,217 @@
+"""Admin actions that ask first: permission, a page that lists the rows, one service call a row, messages.
+
+The same method is an entry of the list's action menu and a button of the detail page. A form carries a token
+that works once, so a double click or a repeated request starts nothing twice and sees the same messages.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import helpers
+from django.contrib.admin.utils import model_ngettext
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
+
+from ..errors import PortalError
+from ..idempotency import Answer, once
+from .base import PortalAdmin
+
+TOKEN = "confirm_token"  # noqa: S105  the name of a form field
+MOST_ROWS = 1000
+MOST_MESSAGES = 20
+
+
+class ConfirmForm(forms.Form):
+    """Base for the choices of an action. `rows` are the rows it will act on, `request` the person's."""
+
+    def __init__(self, *args: Any, rows: Sequence[Any] = (), request: HttpRequest | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rows = rows
+        self.request = request
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One confirmed action: what it is called, who may, what it says and asks."""
+
+    name: str
+    label: Any
+    permission: str
+    explain: Any
+    form: type[ConfirmForm] | None
+    danger: bool
+    typed_name: bool
+    immediate: bool
+    act: Callable[..., Any]
+
+
+def confirmed(
+    label: Any, *, permission: str, form: type[ConfirmForm] | None = None, explain: Any = "", danger: bool = False,
+    typed_name: bool = False, immediate: bool = False, icon: str = "",
+) -> Callable[[Callable[..., Any]], Any]:
+    """Turn ``def act(self, request, row, **form values)`` into an action with a confirmation page.
+
+    `permission` is a verb of this model ("deploy") or a whole name ("clusters.enrol_host"). `explain` is the
+    sentence that says what will happen. `typed_name` asks for the name of a single row, and for a tick where
+    there are many. `immediate` reports "done" rather than "started". The method calls one service; a
+    PortalError from it becomes a message with the row's name.
+    """
+
+    def wrap(act: Callable[..., Any]) -> Any:
+        verb = Verb(act.__name__, label, permission, explain, form, danger, typed_name, immediate, act)
+
+        def action(
+            self: PortalAdmin, request: HttpRequest, queryset: QuerySet[Any] | None = None, *, object_id: str = "",
+        ) -> HttpResponse | None:
+            return _answer(self, request, verb, queryset, object_id)
+
+        update_wrapper(action, act, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
+        variant = ActionVariant.DANGER if danger else ActionVariant.DEFAULT
+        vars(action).update(
+            short_description=label, own_permission=permission, allowed_permissions=[permission.rpartition(".")[2]],
+            url_path=act.__name__.replace("_", "-"), icon=icon or None, variant=variant, attrs={}, dialog=None,
+            original_function_name=act.__name__)
+        return action
+
+    return wrap
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rows in scope, how many chosen ids are not among them, and where to go afterwards."""
+
+    rows: Sequence[Any]
+    missing: int
+    back: str
+
+
+def _answer(
+    page: PortalAdmin, request: HttpRequest, verb: Verb, queryset: QuerySet[Any] | None, object_id: str,
+) -> HttpResponse | None:
+    if not getattr(page, f"has_{verb.permission.rpartition('.')[2]}_permission")(request):
+        raise PermissionDenied
+    chosen = _chosen(page, request, queryset, object_id)
+    if object_id and not chosen.rows:
+        return page._get_obj_does_not_exist_redirect(request, page.opts, object_id)  # type: ignore[no-any-return]
+    if len(chosen.rows) > MOST_ROWS:
+        messages.error(request, _("Choose at most %(most)d rows at once.") % {"most": MOST_ROWS})
+        return HttpResponseRedirect(chosen.back)
+    form = _form(verb, request, chosen.rows)
+    if TOKEN not in request.POST or not form.is_valid():
+        return _ask(page, request, verb, chosen, form)
+    for level, text in _perform(page, request, verb, chosen, form):
+        messages.add_message(request, level, text)
+    gone = object_id and not page.scoped_queryset(request).filter(pk=chosen.rows[0].pk).exists()
+    return HttpResponseRedirect(reverse(_url_name(page, "changelist")) if gone else chosen.back)
+
+
+def _chosen(page: PortalAdmin, request: HttpRequest, queryset: QuerySet[Any] | None, object_id: str) -> Chosen:
+    if queryset is None:
+        row = page.find_row(request, object_id)
+        return Chosen([row] if row else [], 0, reverse(_url_name(page, "change"), args=[object_id]))
+    rows = list(queryset[: MOST_ROWS + 1])
+    ids = set(request.POST.getlist(helpers.ACTION_CHECKBOX_NAME))
+    across = request.POST.get("select_across") == "1"
+    return Chosen(rows, 0 if across else len(ids - {str(row.pk) for row in rows}), request.get_full_path())
+
+
+def _form(verb: Verb, request: HttpRequest, rows: Sequence[Any]) -> ConfirmForm:
+    data = request.POST if TOKEN in request.POST else None
+    form = (verb.form or ConfirmForm)(data, rows=rows, request=request)
+    if verb.typed_name and len(rows) == 1:
+        form.fields["typed_name"] = _typed_name(str(rows[0]))
+    elif verb.typed_name:
+        form.fields["read"] = forms.BooleanField(label=gettext_lazy("I have read the list"), widget=UnfoldBooleanWidget())
+    return form
+
+
+def _typed_name(name: str) -> forms.CharField:
+    def equal(value: str) -> None:
+        if value != name:
+            raise forms.ValidationError(_("Type the name exactly: %(name)s") % {"name": name})
+
+    return forms.CharField(label=_("Type “%(name)s” to confirm") % {"name": name}, validators=[equal],
+                           widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}))
+
+
+def _perform(
+    page: PortalAdmin, request: HttpRequest, verb: Verb, chosen: Chosen, form: ConfirmForm,
+) -> list[list[Any]]:
+    """Call the service for each row, once per token; the lines to show, the same ones to whoever repeats it."""
+    values = {name: value for name, value in form.cleaned_data.items() if name not in ("typed_name", "read")}
+    said = {name: request.POST.getlist(name) for name in sorted(request.POST) if name != "csrfmiddlewaretoken"}
+
+    def make() -> Answer:
+        refusals = [line for row in chosen.rows if (line := _refusal(page, request, verb, row, values))]
+        refusals += [_("There is no such object.")] * chosen.missing
+        return Answer(200, _summary(verb, len(chosen.rows) + chosen.missing - len(refusals), refusals))
+
+    try:
+        answer = once(scope=f"admin:{request.user.pk}", key=request.POST[TOKEN][:64], make=make,
+                      body=json.dumps([verb.name, page.opts.label, sorted(str(row.pk) for row in chosen.rows), said]).encode())
+    except PortalError as error:
+        return [[messages.ERROR, error.message]]
+    return list(answer.body)
+
+
+def _refusal(page: PortalAdmin, request: HttpRequest, verb: Verb, row: Any, values: dict[str, Any]) -> str:
+    name = str(row)
+    try:
+        with transaction.atomic():
+            verb.act(page, request, row, **values)
+    except PortalError as error:
+        return f"{name}: {error.message}"
+    return ""
+
+
+def _summary(verb: Verb, started: int, refusals: list[str]) -> list[list[Any]]:
+    values = {"verb": str(verb.label), "started": started, "refused": len(refusals)}
+    if verb.immediate:
+        text = _("%(verb)s: %(started)d done, %(refused)d refused.") if refusals else _("%(verb)s: %(started)d done.")
+    else:
+        text = _("%(verb)s: %(started)d started, %(refused)d refused.") if refusals else _("%(verb)s: %(started)d started.")
+    level = messages.SUCCESS if not refusals else messages.WARNING if started else messages.ERROR
+    lines = [[level, text % values], *([messages.ERROR, line] for line in refusals[:MOST_MESSAGES])]
+    more = len(refusals) - MOST_MESSAGES
+    if more > 0:
+        lines.append([messages.ERROR, ngettext("and %(n)d more.", "and %(n)d more.", more) % {"n": more}])
+    return lines
+
+
+def _ask(page: PortalAdmin, request: HttpRequest, verb: Verb, chosen: Chosen, form: ConfirmForm) -> HttpResponse:
+    rows = chosen.rows
+    what = model_ngettext(page.opts, len(rows))
+    names = {"verb": str(verb.label), "count": len(rows), "things": what}
+    name = str(rows[0]) if len(rows) == 1 else ""
+    context = {
+        **page.admin_site.each_context(request), "opts": page.opts, "media": page.media + form.media, "form": form,
+        "title": f"{verb.label}: {name}" if name else _("%(verb)s: %(count)d %(things)s") % names,
+        "rows": [(row, page.row_note(row)) for row in rows], "missing": chosen.missing, "verb": verb, "back": chosen.back,
+        "button": f"{verb.label} {name}" if name else _("%(verb)s %(count)d %(things)s") % names,
+        "token_name": TOKEN, "token": request.POST.get(TOKEN) or secrets.token_hex(16),
+        "action_name": request.POST.get("action", ""), "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+    }
+    request.current_app = page.admin_site.name
+    response = TemplateResponse(request, "portal/admin/confirm.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _url_name(page: PortalAdmin, name: str) -> str:
+    return f"{page.admin_site.name}:{page.opts.app_label}_{page.opts.model_name}_{name}"

@@ -1,0 +1,93 @@
+// Ages tick, live parts refresh, a button acts once, a key can be copied. Every page reads and posts without this.
+(() => {
+  "use strict";
+  const language = document.documentElement.lang || "en";
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const words = new Intl.RelativeTimeFormat(language, { style: "narrow", numeric: "always" });
+  const SOON = 2500, CALM = 10000;
+
+  function tick() {
+    for (const node of document.querySelectorAll(".status time[datetime], time.age[datetime]")) {
+      const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(node.dateTime)) / 1000));
+      const [unit, size] = units.find(([, size]) => seconds >= size) || units[3];
+      const text = words.format(-Math.floor(seconds / size), unit);
+      if (node.textContent !== text) node.textContent = text;
+    }
+  }
+
+  // A live list: rows carry data-live-id, the page one element with data-live-url that answers
+  // {"settled": bool, "parts": {"<id>": {"<name>": "<html>"}}}. The server escapes every value in that HTML.
+  function targets() {
+    const found = new Map();
+    for (const node of document.querySelectorAll("[data-live-id][data-live-part]")) {
+      found.set(`${node.dataset.liveId} ${node.dataset.livePart}`, node);
+    }
+    return found;
+  }
+
+  async function look(url) {
+    const nodes = targets();
+    const ids = [...new Set([...nodes.values()].map((node) => node.dataset.liveId))];
+    if (!ids.length) return true;
+    const answer = await fetch(`${url}?ids=${encodeURIComponent(ids.join(","))}`, {
+      headers: { Accept: "application/json" }, credentials: "same-origin", cache: "no-store", redirect: "error",
+    });
+    if (!answer.ok) throw new Error(`live part answered ${answer.status}`);
+    const news = await answer.json();
+    for (const [id, parts] of Object.entries(news.parts)) {
+      for (const [name, html] of Object.entries(parts)) {
+        const node = nodes.get(`${id} ${name}`);
+        if (node && node.dataset.liveSeen !== html) {
+          node.dataset.liveSeen = html;
+          const open = [...node.querySelectorAll("details")].map((d) => d.open);
+          node.innerHTML = html;
+          node.querySelectorAll("details").forEach((d, i) => { if (open[i] !== undefined) d.open = open[i]; });
+        }
+      }
+    }
+    tick();
+    return news.settled;
+  }
+
+  function follow(url) {
+    let failures = 0;
+    const again = (wait) => setTimeout(step, wait);
+    async function step() {
+      if (document.hidden) return again(SOON);
+      try {
+        const settled = await look(url);
+        failures = 0;
+        again(settled ? CALM : SOON);
+      } catch {
+        failures += 1;
+        again(Math.min(60000, SOON * 2 ** failures));
+      }
+    }
+    again(SOON);
+  }
+
+  function copying() {
+    for (const button of document.querySelectorAll("button[data-copy]")) {
+      button.addEventListener("click", async () => {
+        const text = document.getElementById(button.dataset.copy).textContent;
+        await navigator.clipboard.writeText(text);
+        button.textContent = button.dataset.done;
+      });
+    }
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    tick();
+    setInterval(tick, 1000);
+    copying();
+    const live = document.querySelector("[data-live-url]");
+    if (live) follow(live.dataset.liveUrl);
+    for (const form of document.querySelectorAll("form.confirm-sheet")) {
+      form.addEventListener("submit", (event) => {
+        const button = form.querySelector("button[type=submit]");
+        if (button.getAttribute("aria-busy")) event.preventDefault();
+        button.setAttribute("aria-busy", "true");
+      });
+    }
+  });
+})();
