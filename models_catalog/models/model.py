@@ -95,6 +95,7 @@ class CatalogModel(Seeded, Row):
         ordering = ["slug"]
         verbose_name = _("model")
         verbose_name_plural = _("models")
+        permissions = [("shelve_catalogmodel", "Can put models on the shelf and take them off")]
 
     def __str__(self) -> str:
         return self.name

@@ -112,10 +112,9 @@ def _merge(
 
 
 def _existing(kind: type[T], rows: list[dict[str, Any]]) -> Iterable[T]:
-    if "slug" in rows[0]:
-        return kind._default_manager.filter(slug__in=[row["slug"] for row in rows])
-    return kind._default_manager.filter(model__in=[row["model_id"] for row in rows], location__in=[
-        row["location"] for row in rows])
+    names = ["slug"] if "slug" in rows[0] else ["model_id", "location"]
+    wanted = {f"{name}__in": [row[name] for row in rows] for name in names}
+    return kind._default_manager.filter(**wanted)
 
 
 def _update(actor: Actor, loaded: Loaded, row: T, values: dict[str, Any]) -> bool:

@@ -26,10 +26,7 @@ def revision_spec(
     Raises Invalid.
     """
     model, release, artifact = profile.model, profile.release, profile.artifact
-    merged = merged_arguments(profile, arguments)
-    variables = check_environment(_merge(profile.environment, environment))
-    _check_shape(profile, merged)
-    _check_context(profile, merged, variables)
+    merged, variables = check_profile(profile, arguments, environment)
     return {
         "engine": release.kind, "release": release.slug, "device": release.device, "task": model.task,
         "model": model.slug, "profile": profile.slug,
@@ -42,6 +39,17 @@ def revision_spec(
         },
         "start_seconds": profile.start_seconds, "places": list(profile.places),
     }
+
+
+def check_profile(
+    profile: Profile, arguments: Mapping[str, Any] | None = None, environment: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Arguments and environment of the profile with the changes on top. Raises Invalid for what can't start."""
+    merged = merged_arguments(profile, arguments)
+    variables = check_environment(_merge(profile.environment, environment))
+    _check_shape(profile, merged)
+    _check_context(profile, merged, variables)
+    return merged, variables
 
 
 def merged_arguments(profile: Profile, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
