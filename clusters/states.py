@@ -45,6 +45,10 @@ LEASE = timedelta(seconds=60)
 LEASE_MARGIN = timedelta(seconds=15)
 HEARTBEAT = timedelta(seconds=5)
 
+# How long a replaced engine goes on running without new calls: the gateway learns of it within a second or two,
+# the rest is for the calls it still has.
+DRAIN = timedelta(seconds=10)
+
 COLOURS: dict[str, str] = {
     HostState.READY: "good", HostState.DRAINING: "warn", HostState.LOST: "bad",
     Phase.ASSIGNED: "mean", Phase.STARTING: "mean", Phase.LOADING: "mean", Phase.BACKOFF: "late",

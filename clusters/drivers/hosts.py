@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, Sum
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import Coalesce, Now
 
 from clusters.models import Accelerator, Claim, Cluster, Engine, Host, Node
 from clusters.placement import Choice, DeviceRoom, Need, NodeRoom, rank, refusal
-from clusters.states import HostState, Phase
+from clusters.states import DRAIN, HostState, Phase
 from portal.tenancy.db import retry_tx
 from portal.tenancy.faults import outside_call
 
@@ -139,6 +139,17 @@ def _drop(uid: UUID) -> None:
         Host.objects.filter(node_id=engine.node_id).update(wanted_version=F("wanted_version") + 1)
 
 
+@retry_tx
+def _mark_retired(uid: UUID, *, retired: bool) -> None:
+    Engine.objects.filter(uid=uid, stop=False).update(retired_at=Now() if retired else None)
+
+
+def retire_engine(uid: UUID, *, retired: bool = True) -> None:
+    """Take an engine out of service while it still runs, so that its calls can end; or put it back."""
+    with outside_call():
+        _mark_retired(uid, retired=retired)
+
+
 def drop_engine(uid: UUID) -> None:
     """Forget an engine on a lost host: its agent has fenced itself, and stops it again should it come back."""
     with outside_call():
@@ -146,8 +157,12 @@ def drop_engine(uid: UUID) -> None:
 
 
 def engines_of(cluster: Cluster, uids: Sequence[UUID] | None = None) -> list[Engine]:
-    """All engines of a place, or of some endpoints, with node and host, in one query."""
-    engines = Engine.objects.filter(node__cluster=cluster).select_related("node__host")
+    """All engines of a place, or of some endpoints, with node and host, in one query.
+
+    `drained` on each says whether it has been out of service long enough to be stopped.
+    """
+    engines = Engine.objects.filter(node__cluster=cluster).select_related("node__host").annotate(
+        drained=ExpressionWrapper(Q(retired_at__lt=Now() - DRAIN), output_field=BooleanField()))
     if uids is not None:
         engines = engines.of_endpoints(list(uids))
     return list(engines.defer("log", "previous_log").order_by("endpoint_uid", "index", "revision"))

@@ -33,29 +33,51 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Retire:
+    """Take it out of service first (or, `back`, put it in again)."""
+
+    uid: UUID
+    why: str
+    back: bool = False
+
+
+@dataclass(frozen=True)
 class Drop:
     uid: UUID
     why: str
 
 
-def next_steps(spec: Spec, engines: Sequence[Engine]) -> list[Start | Stop | Drop]:
+AnyStep = Start | Stop | Retire | Drop
+
+
+def next_steps(spec: Spec, engines: Sequence[Engine]) -> list[AnyStep]:
     """What to do now, by what is there. Pure.
 
-    A missing replica starts at once; a replica of another revision is replaced one at a time, and stops
-    only when its successor is ready.
+    A missing replica starts at once; a replica of another revision is replaced one at a time: it is
+    retired only when its successor is ready, and stopped when its calls have had time to end.
     """
-    steps: list[Start | Stop | Drop] = [Drop(e.uid, "its host is lost") for e in engines if e.phase == Phase.LOST]
+    steps: list[AnyStep] = [Drop(e.uid, "its host is lost") for e in engines if e.phase == Phase.LOST]
     there = [e for e in engines if e.phase != Phase.LOST]
     new = {e.index: e for e in there if e.revision == spec.wanted.number}
     old = {e.index: e for e in there if e.revision != spec.wanted.number}
     for engine in there:
-        if not engine.stop and (why := _why_stop(spec, engine, new)):
-            steps.append(Stop(engine.uid, why))
+        steps += _ending(engine, _why_stop(spec, engine, new))
     missing = [i for i in range(spec.replicas) if i not in new]
     steps += [Start(i) for i in missing if i not in old]
-    replacing = any(not is_ready(e) for i, e in new.items() if i in old)
+    replacing = any(i in old for i in new)
     steps += [Start(i) for i in missing if i in old][: 0 if replacing else 1]
     return steps
+
+
+def _ending(engine: Engine, why: str) -> list[AnyStep]:
+    if engine.stop:
+        return []
+    if not why:
+        return [Retire(engine.uid, "it is wanted again", back=True)] if engine.retired_at else []
+    if is_ready(engine):
+        return [Retire(engine.uid, why)]
+    calls_may_run = engine.phase == Phase.READY and not getattr(engine, "drained", False)
+    return [] if calls_may_run else [Stop(engine.uid, why)]
 
 
 def _why_stop(spec: Spec, engine: Engine, new: dict[int, Engine]) -> str:
@@ -69,7 +91,8 @@ def _why_stop(spec: Spec, engine: Engine, new: dict[int, Engine]) -> str:
 
 
 def is_ready(engine: Engine) -> bool:
-    return engine.phase == Phase.READY and not engine.stop
+    """Whether it takes calls: it answers, and is neither retired nor to be stopped."""
+    return engine.phase == Phase.READY and not engine.stop and engine.retired_at is None
 
 
 def launch_order(spec: Spec, revision: RevisionSpec) -> dict[str, Any]:
@@ -104,7 +127,8 @@ class HostsTarget:
                 steps.append(Step("start", f"replica {step.index}", f"revision {spec.wanted.number}"))
             else:
                 engine = engines[step.uid]
-                steps.append(Step("stop", f"replica {engine.index} on {engine.node.name}", step.why))
+                verb = "put back" if isinstance(step, Retire) and step.back else "stop"
+                steps.append(Step(verb, f"replica {engine.index} on {engine.node.name}", step.why))
         return steps
 
     def apply(self, spec: Spec) -> None:
@@ -116,6 +140,8 @@ class HostsTarget:
             match step:
                 case Stop(uid=uid):
                     hosts.stop_engine(uid)
+                case Retire(uid=uid, back=back):
+                    hosts.retire_engine(uid, retired=not back)
                 case Drop(uid=uid):
                     hosts.drop_engine(uid)
                 case Start(index=index):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from clusters.models import Engine, Host
-from clusters.states import Phase
+from clusters.states import DRAIN, Phase
 from endpoints import services
 from endpoints.models import Endpoint
 
@@ -18,6 +18,11 @@ def report(phase: str, *, revision: int | None = None, index: int | None = None,
     if index is not None:
         engines = engines.filter(index=index)
     return engines.update(phase=phase, phase_since=timezone.now(), message=message, port=18000)
+
+
+def drain() -> None:
+    """What some seconds do to retired engines."""
+    Engine.objects.exclude(retired_at=None).update(retired_at=timezone.now() - 2 * DRAIN)
 
 
 def clear_stopped() -> int:
@@ -43,6 +48,7 @@ def serve(endpoint: Endpoint) -> Endpoint:
     """Go on until nothing moves, with an agent that makes every engine ready and lets stopped ones go."""
     for _ in range(30):
         report(Phase.READY)
+        drain()
         clear_stopped()
         services.reconcile(endpoint.pk)
     endpoint.refresh_from_db()

@@ -28,7 +28,7 @@ from portal.tenancy.db import retry_tx
 from portal.tenancy.errors import QuotaExceeded
 from portal.tenancy.models import Workspace
 from tests.cast import GIB, Cast, make_cast, make_cluster, make_host, make_profile
-from tests.endpoints.agent_play import clear_stopped, report, serve, step
+from tests.endpoints.agent_play import clear_stopped, drain, report, serve, step
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -78,7 +78,22 @@ def update(cast: Cast, endpoint: Endpoint) -> None:
     serve(endpoint)
     services.update(cast.actor("alice"), endpoint, arguments={"max-model-len": 128})
     step(endpoint, 1)
-    report(Phase.READY)  # The next step stops one old replica and starts the next new one.
+    report(Phase.READY)
+    step(endpoint, 1)
+    drain()  # The next step stops the retired replica; once it is gone, the next new one starts.
+
+
+def update_again(cast: Cast, endpoint: Endpoint) -> None:
+    update(cast, endpoint)
+    step(endpoint, 1)
+    clear_stopped()
+
+
+def retire(cast: Cast, endpoint: Endpoint) -> None:
+    serve(endpoint)
+    services.update(cast.actor("alice"), endpoint, arguments={"max-model-len": 128})
+    step(endpoint, 1)
+    report(Phase.READY)
 
 
 def scale_down(cast: Cast, endpoint: Endpoint) -> None:
@@ -97,7 +112,9 @@ def delete(cast: Cast, endpoint: Endpoint) -> None:
 
 @pytest.mark.parametrize(("prepare", "points", "left"), [
     pytest.param(nothing, 4, 2, id="deploying two replicas"),
-    pytest.param(update, 4, 2, id="updating"),
+    pytest.param(update, 2, 2, id="stopping a replaced replica"),
+    pytest.param(update_again, 2, 2, id="starting the next new replica"),
+    pytest.param(retire, 2, 2, id="retiring a replaced replica"),
     pytest.param(scale_down, 2, 1, id="scaling down"),
     pytest.param(delete, 4, 0, id="deleting"),
 ])

@@ -12,7 +12,7 @@ from endpoints.states import Cause, Status, Wish
 from portal.tenancy.errors import Conflict, Invalid, NotAllowed, NotFound, QuotaExceeded, Stale
 from portal.tenancy.models import AuditEntry
 from tests.cast import GIB, Cast, make_cluster, make_host, make_profile
-from tests.endpoints.agent_play import clear_stopped, lose_host, report, serve, step
+from tests.endpoints.agent_play import clear_stopped, drain, lose_host, report, serve, step
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -138,6 +138,11 @@ def test_an_update_replaces_one_by_one_and_the_old_ones_serve_until_then(cast: C
     assert Backend.objects.filter(revision=1).count() == 2
     report(Phase.READY, revision=2)
     step(endpoint)
+    old = Engine.objects.get(index=0, revision=1)
+    assert (old.stop, old.retired_at is None) == (False, False), "it runs on for the calls that it has"
+    assert sorted(Backend.objects.values_list("revision", flat=True)) == [1, 2], "and takes no new ones"
+    drain()
+    step(endpoint)
     assert Engine.objects.get(index=0, revision=1).stop
     clear_stopped()
     step(endpoint)
@@ -145,6 +150,20 @@ def test_an_update_replaces_one_by_one_and_the_old_ones_serve_until_then(cast: C
     serve(endpoint)
     assert (endpoint.status, endpoint.serving.number) == (Status.INSERVICE, 2)
     assert set(Engine.objects.values_list("revision", flat=True)) == {2}
+
+
+def test_rolling_back_while_an_engine_is_retired_puts_it_back(cast: Cast, endpoint: Endpoint) -> None:
+    alice = cast.actor("alice")
+    serve(endpoint)
+    services.update(alice, endpoint, arguments={"max-model-len": 128})
+    step(endpoint)
+    report(Phase.READY, revision=2)
+    step(endpoint)
+    services.roll_back(alice, endpoint, 1)
+    step(endpoint)
+    assert Engine.objects.get(revision=1).retired_at is None
+    assert serve(endpoint).serving.number == 1
+    assert list(Engine.objects.values_list("revision", flat=True)) == [1]
 
 
 def test_a_failed_update_keeps_the_old_revision_and_rolls_back(cast: Cast, endpoint: Endpoint) -> None:
