@@ -28,7 +28,7 @@ from models_catalog.models import Profile
 from portal.tenancy.actor import Actor
 from portal.tenancy.answers import find
 from portal.tenancy.auth import ApiRequest
-from portal.tenancy.errors import Conflict, Invalid, NotFound, PortalError
+from portal.tenancy.errors import Conflict, Invalid, NotFound, Unavailable
 from portal.tenancy.models import Workspace
 from portal.tenancy.pagination import MAX_LIMIT
 from portal.tenancy.roles import Verb
@@ -164,8 +164,9 @@ def _out(row: Endpoint) -> DeploymentOut:
 def _create(actor: Actor, workspace: Workspace, data: DeploymentIn) -> Endpoint:
     wanted = parse_device(data.device)
     only = Workspace.objects.filter(pk=workspace.pk)
+    shelved = shelved_profiles(only, data)
     place = choose_place(only, wanted, said=data.device is not None)
-    profile = choose_profile(only, data, wanted)
+    profile = choose_profile(shelved, data, wanted)
     values: dict[str, Any] = {
         "cluster": place, "profile": profile, "public_name": data.model, "arguments": arguments_of(data, wanted),
         "devices": wanted.indices, "note": "deepinfer",
@@ -205,7 +206,7 @@ def choose_place(workspaces: QuerySet[Workspace], wanted: Wanted, *, said: bool)
     if place is not None:
         return place
     if wanted.device == Device.CPU:
-        raise PortalError(_("No host is ready to run models."), code="no_host")
+        raise Unavailable(_("No host is ready to run models."))
     if not said:
         raise Invalid(_("No host here has a GPU. Send \"device\": \"cpu\" to run the model on CPUs."), field="device")
     names = ", ".join(f"cuda:{index}" for index in wanted.indices) or "cuda"
@@ -213,21 +214,26 @@ def choose_place(workspaces: QuerySet[Workspace], wanted: Wanted, *, said: bool)
                   % {"names": names}, field="device")
 
 
-def choose_profile(workspaces: QuerySet[Workspace], data: DeploymentIn, wanted: Wanted) -> Profile:
-    """The shelved profile for this hub ID, short name or name, on this device. Raises NotFound, Invalid."""
+def shelved_profiles(workspaces: QuerySet[Workspace], data: DeploymentIn) -> list[Profile]:
+    """The profiles for this hub ID, short name or name that a host can run. Raises NotFound where there is none."""
     named = Q(artifact__location=data.model) | Q(model__slug=data.model) | Q(model__name=data.model)
     rows = Profile.objects.for_workspaces(workspaces).filter(named, artifact__kind__in=ON_HOSTS, release__kind=data.engine)
     rows = rows.select_related("model", "artifact", "release").order_by("model__slug", "slug")
     found = [row for row in rows if not row.places or ClusterKind.HOSTS in row.places]
     if not found:
         raise NotFound(_("The model “%(model)s” is not on the shelf of this portal.") % {"model": data.model})
+    return found
+
+
+def choose_profile(shelved: list[Profile], data: DeploymentIn, wanted: Wanted) -> Profile:
+    """The first profile for this device and number of GPUs. Raises Invalid with what there is instead."""
     gpus = len(wanted.indices) or data.tensor_parallel_size or 1
-    fitting = [row for row in found if row.release.device == wanted.device and (not row.gpus or row.gpus == gpus)]
-    if not fitting:
-        offered = sorted({f"{row.release.device} x {row.gpus or 1}" for row in found})
-        raise Invalid(_("This model is not shelved for this device. It is for: %(offered)s.")
-                      % {"offered": ", ".join(offered)}, field="device")
-    return fitting[0]
+    for row in shelved:
+        if row.release.device == wanted.device and row.gpus in (0, gpus):
+            return row
+    offered = sorted({f"{row.gpus} x cuda" if row.gpus else row.release.device for row in shelved})
+    raise Invalid(_("This model is not shelved for this device, but for: %(offered)s.")
+                  % {"offered": ", ".join(offered)}, field="device")
 
 
 def arguments_of(data: DeploymentIn, wanted: Wanted) -> dict[str, Any]:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
+from pydantic import Field, StringConstraints
 
 from models_catalog.choices import ArtifactKind, Device, EngineKind, Task
 from models_catalog.models import CatalogModel, EngineRelease, Profile
 from portal.tenancy.answers import etag_of
+from portal.tenancy.schemas import Closed, Name, Printable, Ref
+
+Slug = Annotated[str, StringConstraints(max_length=63)]
+Word = Annotated[Printable, StringConstraints(max_length=80)]
+LongText = Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
+Count = Annotated[int, Field(ge=0, le=2**62, strict=True)]
+SmallCount = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
+Numbers = Annotated[dict[str, Any], Field(max_length=100)]
+Names = Annotated[list[Word], Field(max_length=100)]
 
 
 class VendorOut(Schema):
@@ -140,3 +150,90 @@ class ProfilePage(Schema):
 class ReleasePage(Schema):
     items: list[ReleaseOut]
     next: str | None
+
+
+class VendorIn(Closed):
+    """`names` by language, such as {"enUS": "Alibaba", "zhCN": "通义千问"}."""
+
+    slug: Slug
+    names: Annotated[dict[Word, Name], Field(min_length=1, max_length=50)]
+    homepage: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class ReleaseIn(Closed):
+    slug: Slug
+    engine: EngineKind
+    version: Annotated[str, StringConstraints(max_length=20)]
+    device: Device
+    image: Annotated[str, StringConstraints(max_length=300)] = ""
+
+
+class ModelPatch(Closed):
+    """Only what is sent is changed."""
+
+    name: Name | None = None
+    task: Task | None = None
+    category: Annotated[Printable, StringConstraints(max_length=20)] = ""
+    description: LongText = ""
+    licence: Word = ""
+    gated: bool = False
+    languages: Names = []
+    released: Annotated[Printable, StringConstraints(max_length=10)] = ""
+    parameters: Count | None = None
+    parameters_active: Count | None = None
+    context_tokens: SmallCount | None = None
+    weights_bytes: Count | None = None
+    architecture: Word = ""
+    dtype: Annotated[Printable, StringConstraints(max_length=12)] = ""
+    quantisation: Annotated[Printable, StringConstraints(max_length=40)] = ""
+    shape: Numbers = {}
+    sources: Annotated[list[Annotated[Printable, StringConstraints(max_length=500)]], Field(max_length=50)] = []
+
+
+class ModelIn(ModelPatch):
+    """Without a workspace the model is shared by all, which only an operator may do."""
+
+    slug: Slug
+    name: Name
+    vendor: Ref
+    task: Task
+    workspace: Ref | None = None
+    shelved: bool = True
+
+
+class ArtifactIn(Closed):
+    kind: ArtifactKind
+    location: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    revision: Annotated[str, StringConstraints(max_length=80)] = ""
+    size_bytes: Count | None = None
+
+
+class ArtifactToken(Closed):
+    """An empty token forgets the one that is kept."""
+
+    token: Annotated[str, StringConstraints(max_length=500)]
+
+
+class ProfilePatch(Closed):
+    """Only what is sent is changed."""
+
+    name: Name | None = None
+    places: Annotated[list[Word], Field(max_length=10)] = []
+    arguments: Numbers = {}
+    environment: Numbers = {}
+    cpu_millis: SmallCount = 1000
+    memory_bytes: Count = 0
+    gpus: Annotated[int, Field(ge=0, le=64, strict=True)] = 0
+    gpu_memory_bytes: Count = 0
+    start_seconds: SmallCount = 900
+
+
+class ProfileIn(ProfilePatch):
+    """`artifact` by uid or location, `model` and `release` by short name."""
+
+    slug: Slug
+    name: Name
+    model: Ref
+    artifact: Annotated[Printable, StringConstraints(min_length=1, max_length=500)]
+    release: Ref
+    memory_bytes: Count

@@ -216,7 +216,7 @@ def check_port() -> Iterator[Finding]:
 
 def _is_portal(host: str, port: int) -> bool:
     try:
-        with urlopen(f"http://{host}:{port}/healthz", timeout=PORT_SECONDS) as answer:  # noqa: S310 - our own address
+        with urlopen(f"http://{host}:{port}/healthz", timeout=PORT_SECONDS) as answer:
             found: Any = answer.read(16)
     except (OSError, HTTPException):
         return False

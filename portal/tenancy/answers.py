@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 from ninja import Schema
 from ninja.responses import NinjaJSONEncoder
 
 from .auth import ApiRequest, request_id_of
+from .db import retry_tx
 from .errors import Invalid, NotFound, PortalError, Stale, Unavailable
 from .idempotency import Answer, once
 from .rows import Row
@@ -85,6 +87,15 @@ def unchanged_since(request: HttpRequest, row: R) -> datetime | None:
     if wanted != etag_of(row):
         raise Stale(changed_meanwhile())
     return row.updated_at
+
+
+@retry_tx
+def edited(request: ApiRequest, row: R, change: Callable[[], R]) -> R:
+    """Run a change of `row`, unless it was changed since the version that If-Match names. Raises Stale."""
+    since = unchanged_since(request, row)
+    if since is not None and not type(row)._default_manager.filter(pk=row.pk, updated_at=since).update(updated_at=Now()):
+        raise Stale(changed_meanwhile())
+    return change()
 
 
 def changed_meanwhile() -> str:

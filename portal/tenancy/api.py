@@ -11,7 +11,7 @@ from ninja import Router, Status
 
 from . import services
 from .actor import Actor
-from .answers import created, etag_of, find, unchanged_since
+from .answers import created, edited, etag_of, find
 from .auth import ApiRequest
 from .errors import Invalid
 from .models import ApiKey, AuditEntry, Membership, User, Workspace
@@ -65,8 +65,7 @@ def change_workspace(request: ApiRequest, response: HttpResponse, slug: str, dat
     values = data.model_dump(exclude_unset=True)
     if values.get("name", "-") is None:
         raise Invalid(_("A workspace needs a name."), field="name")
-    since = unchanged_since(request, workspace)
-    workspace = services.change_workspace(request.auth, workspace, unchanged_since=since, **values)
+    workspace = edited(request, workspace, lambda: services.change_workspace(request.auth, workspace, **values))
     response["ETag"] = etag_of(workspace)
     return workspace
 

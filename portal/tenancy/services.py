@@ -14,10 +14,9 @@ from django.utils.translation import gettext as _
 from . import audit
 from .actor import Actor
 from .db import retry_tx
-from .errors import Conflict, Invalid, NotAllowed, Stale
+from .errors import Conflict, Invalid, NotAllowed
 from .models import ApiKey, Membership, User, Workspace
 from .roles import RANK, Role, Scope, Verb, scopes_may
-from .rows import Row
 
 LIMIT_FIELDS = ("max_endpoints", "max_replicas", "max_gpus")
 CHANGED_LATER = {"name", *LIMIT_FIELDS}
@@ -42,17 +41,14 @@ def create_workspace(actor: Actor, *, name: str, slug: str, **limits: int | None
 
 
 @retry_tx
-def change_workspace(
-    actor: Actor, workspace: Workspace, *, unchanged_since: datetime | None = None, **values: object,
-) -> Workspace:
+def change_workspace(actor: Actor, workspace: Workspace, **values: object) -> Workspace:
     """Rename a workspace (its admins may) or change its limits (operators only).
 
-    Raises Stale where the row was saved after `unchanged_since`, Invalid for a value or a field that can't be.
+    Raises Invalid for a value or a field that can't be changed, NotAllowed, NotFound.
     """
     actor.require(Verb.MANAGE, workspace)
     if not values.keys() <= CHANGED_LATER:
         raise Invalid(_("This can't be changed."), field=sorted(values.keys() - CHANGED_LATER)[0])
-    claim_unchanged(workspace, unchanged_since)
     row = Workspace.objects.get(pk=workspace.pk)
     before = audit.snapshot(row, CHANGED_LATER)
     limits = any(name in LIMIT_FIELDS and before[name] != value for name, value in values.items())
@@ -64,13 +60,6 @@ def change_workspace(
     row.save(update_fields=[*values, "updated_at"])
     audit.record(actor, "change", row, workspace=row, before=before, after=audit.snapshot(row, CHANGED_LATER))
     return row
-
-
-def claim_unchanged(row: Row, unchanged_since: datetime | None) -> None:
-    """Claim a row by compare-and-swap on its date, so that of two edits of the same version one is Stale."""
-    rows = type(row)._default_manager.filter(pk=row.pk)
-    if unchanged_since is not None and not rows.filter(updated_at=unchanged_since).update(updated_at=timezone.now()):
-        raise Stale(_("This was changed since you read it. Read it again, then repeat your change."))
 
 
 @retry_tx

@@ -1,4 +1,4 @@
-"""Routes for the catalogue: vendors, models, profiles and engine releases."""
+"""Reads of the catalogue, each in the caller's scope."""
 
 from __future__ import annotations
 

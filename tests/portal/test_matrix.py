@@ -1,0 +1,202 @@
+"""Who may do what: every route of the JSON doors by every kind of caller. A route without an entry fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.http import HttpResponse
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from portal.api import api, deepinfer
+from portal.tenancy.models import AuditEntry, User
+from tests.cast import Cast
+from tests.portal.apiclient import Api, by_key
+from tests.portal.world import NEW_ENDPOINT, NEW_PROFILE, World, make_world
+
+PEOPLE = ("charlie", "vera", "bob", "alice", "operator")  # stranger, viewer, developer, owner, operator
+LIST, VIEW = (200, 200, 200, 200, 200), (404, 200, 200, 200, 200)
+OPERATE = (404, 403, 403, 403, 200)
+
+
+def of(ok: int, *, viewer: bool = False, developer: bool = False, owner: bool = True) -> tuple[int, ...]:
+    """A stranger finds nothing, a member without the right is told so."""
+    return (404, *(ok if may else 403 for may in (viewer, developer, owner)), ok)
+
+
+DEPLOY, MANAGE, GONE = of(202, developer=True), of(200), of(204)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The status for each of PEOPLE; `writes` counts the audit entries that a success leaves."""
+
+    expected: tuple[int, ...]
+    body: Any = None
+    writes: int = 0
+
+
+MATRIX: dict[tuple[str, str], Entry] = {
+    ("GET", "/workspaces"): Entry(LIST),
+    ("POST", "/workspaces"): Entry((403, 403, 403, 403, 201), {"name": "New", "slug": "new"}, writes=1),
+    ("GET", "/workspaces/{workspace}"): Entry(VIEW),
+    ("PATCH", "/workspaces/{workspace}"): Entry(MANAGE, {"name": "Alpha 2"}, writes=1),
+    ("GET", "/workspaces/{workspace}/members"): Entry(VIEW),
+    ("POST", "/workspaces/{workspace}/members"): Entry(of(201), {"user": "charlie", "role": "viewer"}, writes=1),
+    ("PATCH", "/workspaces/{workspace}/members/{member}"): Entry(MANAGE, {"role": "developer"}, writes=1),
+    # The member of the world is Vera, who may leave by herself.
+    ("DELETE", "/workspaces/{workspace}/members/{member}"): Entry(of(204, viewer=True), writes=1),
+    ("GET", "/workspaces/{workspace}/keys"): Entry(VIEW),
+    ("POST", "/workspaces/{workspace}/keys"): Entry(of(201, viewer=True, developer=True),
+                                                    {"name": "k", "scopes": ["read"]}, writes=1),
+    ("DELETE", "/workspaces/{workspace}/keys/{key}"): Entry(GONE, writes=1),
+    ("GET", "/audit"): Entry(LIST),
+    ("GET", "/places"): Entry(LIST),
+    ("GET", "/places/{place}"): Entry(VIEW),
+    ("GET", "/places/{place}/nodes"): Entry(VIEW),
+    ("GET", "/places/{place}/hosts"): Entry(VIEW),
+    ("GET", "/places/{place}/enrolment-tokens"): Entry(OPERATE),
+    ("POST", "/places/{place}/enrolment-tokens"): Entry((404, 403, 403, 403, 201), {}, writes=1),
+    ("GET", "/hosts/{host}"): Entry(VIEW),
+    ("POST", "/hosts/{host}/drain"): Entry(OPERATE, writes=1),
+    ("POST", "/hosts/{host}/resume"): Entry(OPERATE),
+    ("DELETE", "/hosts/{host}"): Entry((404, 403, 403, 403, 204), writes=1),
+    ("GET", "/vendors"): Entry(LIST),
+    ("GET", "/vendors/{vendor}"): Entry(VIEW),
+    ("POST", "/vendors"): Entry((403, 403, 403, 403, 201), {"slug": "new", "names": {"enUS": "New"}}, writes=1),
+    ("GET", "/models"): Entry(LIST),
+    ("GET", "/models/{model}"): Entry(VIEW),
+    ("POST", "/models"): Entry((422, 422, 422, 201, 201), {
+        "slug": "new", "name": "New", "vendor": "acme", "task": "chat", "workspace": "alpha"}, writes=1),
+    ("PATCH", "/models/{model}"): Entry(MANAGE, {"name": "Renamed"}, writes=1),
+    ("DELETE", "/models/{spare}"): Entry(GONE, writes=1),
+    ("POST", "/models/{model}/shelve"): Entry(MANAGE),
+    ("POST", "/models/{model}/unshelve"): Entry(MANAGE, writes=1),
+    ("POST", "/models/{model}/artifacts"): Entry(of(201), {"kind": "path", "location": "/models/new"}, writes=1),
+    ("PUT", "/models/{spare}/artifacts/{artifact}/token"): Entry(GONE, {"token": "hf_abc"}, writes=1),
+    ("DELETE", "/models/{spare}/artifacts/{artifact}"): Entry(GONE, writes=1),
+    ("GET", "/profiles"): Entry(LIST),
+    ("GET", "/profiles/{profile}"): Entry(VIEW),
+    ("POST", "/profiles"): Entry((422, 403, 403, 201, 201), NEW_PROFILE, writes=1),
+    ("PATCH", "/profiles/{profile}"): Entry(MANAGE, {"name": "Renamed"}, writes=1),
+    ("DELETE", "/profiles/{unused}"): Entry(GONE, writes=1),
+    ("GET", "/releases"): Entry(LIST),
+    ("GET", "/releases/{release}"): Entry(LIST),
+    ("POST", "/releases"): Entry((403, 403, 403, 403, 201), {
+        "slug": "vllm-cpu-9", "engine": "vllm", "version": "9.0", "device": "cpu"}, writes=1),
+    ("GET", "/endpoints"): Entry(LIST),
+    ("POST", "/endpoints"): Entry((422, 403, 202, 202, 202), NEW_ENDPOINT, writes=1),
+    ("GET", "/endpoints/{running}"): Entry(VIEW),
+    ("DELETE", "/endpoints/{running}"): Entry(DEPLOY, writes=1),
+    ("POST", "/endpoints/{running}/deploy"): Entry(DEPLOY, writes=1),
+    ("POST", "/endpoints/{running}/stop"): Entry(DEPLOY, writes=1),
+    ("POST", "/endpoints/{stopped}/start"): Entry(DEPLOY, writes=1),
+    ("POST", "/endpoints/{running}/retry"): Entry(DEPLOY, writes=1),
+    ("POST", "/endpoints/{running}/scale"): Entry(DEPLOY, {"replicas": 2}, writes=1),
+    ("POST", "/endpoints/{running}/update"): Entry(DEPLOY, {"arguments": {"max-model-len": 512}}, writes=1),
+    ("POST", "/endpoints/{running}/rollback"): Entry(DEPLOY, {"revision": 1}, writes=1),
+    ("GET", "/endpoints/{running}/revisions"): Entry(VIEW),
+    ("GET", "/endpoints/{running}/events"): Entry(VIEW),
+    ("GET", "/endpoints/{running}/engines"): Entry(VIEW),
+    ("GET", "/endpoints/{running}/logs"): Entry(VIEW),
+    ("GET", "/endpoints/{running}/explain"): Entry(VIEW),
+    ("GET", "/endpoints/{running}/plan"): Entry(VIEW),
+}
+# deepinfer's door takes keys only; each key belongs to its maker's workspace, the stranger's to `beta`.
+DEEPINFER: dict[tuple[str, str], Entry] = {
+    ("GET", "/deployments"): Entry(LIST),
+    ("POST", "/deployments"): Entry((404, 403, 202, 202, 202), {"model": "/models/alpha-chat", "device": "cpu"}, writes=1),
+    ("GET", "/deployments/{running}"): Entry(VIEW),
+    ("DELETE", "/deployments/{running}"): Entry(DEPLOY, writes=1),
+}
+OUTSIDE_THE_MATRIX = {
+    "admin/", "agent/v1/", "api/v1/", "v1/", "health", "healthz", "readyz", "metrics", "static/", "i18n/",
+}
+NOT_OF_A_TENANT = {"/releases/{release}"}
+
+
+@pytest.fixture
+def world(cast: Cast) -> World:
+    return make_world(cast)
+
+
+def holes(path: str) -> str:
+    return re.sub(r"{[^}]*}", "{}", path)
+
+
+def routes_of(door: Any) -> set[tuple[str, str]]:
+    root = door.get_root_path({})
+    schema = door.get_openapi_schema()["paths"]
+    return {(verb.upper(), holes(f"/{path.removeprefix(root)}")) for path, verbs in schema.items() for verb in verbs}
+
+
+@pytest.mark.parametrize(("door", "table"), [(api, MATRIX), (deepinfer, DEEPINFER)], ids=["api", "deepinfer"])
+def test_every_route_has_an_entry_and_every_entry_a_route(door: Any, table: dict[tuple[str, str], Entry]) -> None:
+    assert routes_of(door) == {(verb, holes(path)) for verb, path in table}
+
+
+def test_nothing_else_is_mounted_unseen() -> None:
+    patterns: list[URLPattern | URLResolver] = get_resolver().url_patterns
+    assert {str(pattern.pattern) for pattern in patterns} <= OUTSIDE_THE_MATRIX | {""}
+
+
+def probe(caller: Api, verb: str, path: str, entry: Entry) -> tuple[HttpResponse, int]:
+    """The answer, and how many audit entries it left; what it changed is rolled back."""
+    before = AuditEntry.objects.count()
+    with transaction.atomic():
+        response = caller.call(verb, path, entry.body)
+        written = AuditEntry.objects.count() - before
+        transaction.set_rollback(True)
+    return response, written
+
+
+@pytest.mark.parametrize(("verb", "path"), MATRIX, ids=[" ".join(route) for route in MATRIX])
+def test_route_answers_each_person(world: World, verb: str, path: str) -> None:
+    entry = MATRIX[verb, path]
+    where = f"/api/v1{path.format_map(world.names())}"
+    assert probe(Api(), verb, where, entry)[0].status_code == 401
+    for name, expected in zip(PEOPLE, entry.expected, strict=True):
+        response, written = probe(Api(person(world, name)), verb, where, entry)
+        assert response.status_code == expected, (name, response.content)
+        assert written == (entry.writes if expected < 300 else 0), name
+
+
+@pytest.mark.parametrize(("verb", "path"), DEEPINFER, ids=[" ".join(route) for route in DEEPINFER])
+def test_deepinfer_route_answers_each_key(world: World, verb: str, path: str) -> None:
+    entry = DEEPINFER[verb, path]
+    where = f"/v1{path.format_map(world.names())}"
+    assert probe(Api(), verb, where, entry)[0].status_code == 401
+    for name, expected in zip(PEOPLE, entry.expected, strict=True):
+        workspace = world.cast.beta if name == "charlie" else world.cast.alpha
+        response, written = probe(by_key(person(world, name), workspace), verb, where, entry)
+        assert response.status_code == expected, (name, response.content)
+        assert written == (entry.writes if expected < 300 else 0), name
+
+
+@pytest.mark.parametrize(("verb", "path"), [route for route in MATRIX if "{" in route[1] and route[1] not in NOT_OF_A_TENANT],
+                         ids=lambda part: part)
+def test_a_neighbours_object_answers_like_a_missing_one(world: World, verb: str, path: str) -> None:
+    charlie = Api(world.cast.charlie)
+    nowhere = {name: str(uuid.uuid4()) if "-" in value and len(value) == 36 else "nowhere"
+               for name, value in world.names().items()}
+    seen = [probe(charlie, verb, f"/api/v1{path.format_map(names)}", MATRIX[verb, path])[0]
+            for names in (world.names(), nowhere)]
+    assert [response.status_code for response in seen] == [404, 404]
+    assert without_id(seen[0]) == without_id(seen[1])
+    assert sorted(seen[0].headers) == sorted(seen[1].headers)
+
+
+def person(world: World, name: str) -> User:
+    user: User = getattr(world.cast, name)
+    return user
+
+
+def without_id(response: HttpResponse) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(response.content)
+    assert body["error"].pop("request_id") == response["X-Request-Id"]
+    return body
