@@ -81,7 +81,7 @@ class Agent:
         return False
 
     def _on_refusal(self, refusal: Refused) -> None:
-        log.warning("portal refuses", extra={"code": refusal.code})
+        log.warning("portal refuses", extra={"error": str(refusal)})
         self._told_inventory = None
         self._supervisor.retell()
         if refusal.code == "superseded":

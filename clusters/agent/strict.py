@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def _build(kind: Any, value: object, path: str) -> Any:
     if origin is Annotated:
         base, bound = get_args(kind)
         return _bounded(_build(base, value, path), bound, path)
-    if origin is UnionType:
+    if origin in (UnionType, Union):
         inner = next(part for part in get_args(kind) if part is not NoneType)
         return None if value is None else _build(inner, value, path)
     if origin in BUILDERS:

@@ -17,9 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-STARTED = time.monotonic()
-READY_AT = 0.0
-
 
 def option(name: str) -> str:
     """The last value of an option, as argparse takes it."""
@@ -28,19 +25,19 @@ def option(name: str) -> str:
 
 class Door(BaseHTTPRequestHandler):
     script: dict[str, Any] = {}
+    ready_at = 0.0
 
     def do_GET(self) -> None:
-        well = self.path == "/health" and time.monotonic() - READY_AT < self.script.get("healthy_seconds", 1e9)
+        well = self.path == "/health" and time.monotonic() - self.ready_at < self.script.get("healthy_seconds", 1e9)
         self.send_response(200 if well else 503)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         pass
 
 
 def main() -> None:
-    global READY_AT
     path = Path(option("--model"))
     script = json.loads(path.read_text()) if path.is_file() else {}
     if record := script.get("record"):
@@ -57,7 +54,7 @@ def main() -> None:
         sys.exit(script["exit_code"])
     Door.script = script
     server = ThreadingHTTPServer((option("--host"), int(option("--port"))), Door)
-    READY_AT = time.monotonic()
+    Door.ready_at = time.monotonic()
     server.serve_forever()
 
 
