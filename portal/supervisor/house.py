@@ -98,9 +98,10 @@ class Supervisor:
         for pid in await asyncio.to_thread(orphans.end_all, self._strangers):
             self.tell(_("  ended process %(pid)d, which was left over") % {"pid": pid})
 
-    async def wait_ready(self, *names: str) -> None:
-        for name in names:
-            await self.children[name].ready.wait()
+    async def wait_ready(self) -> None:
+        """Until every program has shown that it works."""
+        for child in self.children.values():
+            await child.ready.wait()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 
 from portal.tenancy import heartbeat
 
+from .enrol import own_address, state_dir
 from .program import Program
 
 DEAF_SECONDS = 90.0
@@ -40,8 +41,8 @@ def beat() -> Program:
 
 
 def agent() -> Program:
-    state = settings.DATA_DIR / "agent"
-    argv = ("-m", "clusters.agent", "--server", settings.PORTAL_URL, "--state-dir", str(state),
+    state = state_dir()
+    argv = ("-m", "clusters.agent", "--server", own_address(), "--state-dir", str(state),
             "--engines-dir", str(settings.PORTAL_ENGINES_DIR), "--token-file", str(state / "token"),
             "--local", "--stop-engines-on-exit")
     return Program("agent", python(*argv), stop_seconds=40, after_ready_of="web")

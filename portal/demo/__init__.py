@@ -1,0 +1,1 @@
+"""`make demo`: two models on this machine, deployed and called through the portal's own doors."""
