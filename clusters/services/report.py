@@ -24,7 +24,8 @@ from .inventory import write_inventory
 
 log = logging.getLogger(__name__)
 # What a report may change of an engine; the wish (stop, launch, claims) is never among it.
-REPORTED = ("phase", "message", "cause", "pid", "port", "restarts", "exit_code", "log", "previous_log")
+REPORTED = ("phase", "message", "cause", "pid", "port", "restarts", "exit_code")
+LOGS = ("log", "previous_log")
 LOOK_AT = "endpoints.tasks.look_at"
 
 
@@ -50,10 +51,13 @@ def sync(host: Host, message: Sync) -> Orders:
     _renew(host, message)
     if message.inventory is not None:
         write_inventory(host.node, message.inventory)
-    engines = list(Engine.objects.filter(node_id=host.node_id))
     reports = {report.uid: report for report in message.engines}
+    # Logs are long and rarely new: neither read nor written without need.
+    with_logs = any(report.log is not None or report.previous_log is not None for report in message.engines)
+    rows = Engine.objects.filter(node_id=host.node_id)
+    engines = list(rows if with_logs else rows.defer(*LOGS))
     _log_strangers(host, engines, reports)
-    _write(engines, reports)
+    _write(engines, reports, REPORTED + LOGS if with_logs else REPORTED)
     _forget_ended(engines, reports)
     return _orders(host, [engine for engine in engines if not engine.stop], message.epoch)
 
@@ -83,11 +87,11 @@ def _log_strangers(host: Host, engines: Sequence[Engine], reports: dict[str, Eng
         log.info("report of engines that are not this host's", extra={"host": str(host), "engines": len(strangers)})
 
 
-def _write(engines: Sequence[Engine], reports: dict[str, EngineReport]) -> None:
+def _write(engines: Sequence[Engine], reports: dict[str, EngineReport], fields: Sequence[str]) -> None:
     """Write what changed in one statement, and ring for each endpoint whose engine moved."""
     changes = [change for engine in engines if (change := _changed(engine, reports.get(str(engine.uid))))]
     if changes:
-        Engine.objects.bulk_update([change.engine for change in changes], REPORTED)
+        Engine.objects.bulk_update([change.engine for change in changes], fields)
     moved = [change.engine for change in changes if change.moved]
     if moved:
         Engine.objects.filter(pk__in=[engine.pk for engine in moved]).update(phase_since=Now())
