@@ -11,6 +11,7 @@ import environ
 class Config:
     """Seconds throughout."""
 
+    refresh_seconds: float = 1.0  # how often keys and endpoints are read
     connect_seconds: float = 3.0
     engine_seconds: float = 600.0  # how long an engine may be silent: before its answer and inside it
     idle_seconds: float = 3.5  # engines close idle connections after 5 s; we must be first
@@ -24,6 +25,7 @@ def from_environment() -> Config:
     """Defaults, with what the environment says instead."""
     env = environ.Env()
     return Config(
+        refresh_seconds=env.float("PORTAL_GATEWAY_REFRESH_SECONDS", Config().refresh_seconds),
         engine_seconds=env.float("PORTAL_GATEWAY_ENGINE_SECONDS", Config().engine_seconds),
         body_seconds=env.float("PORTAL_GATEWAY_BODY_SECONDS", Config().body_seconds),
         write_seconds=env.float("PORTAL_GATEWAY_WRITE_SECONDS", Config().write_seconds),

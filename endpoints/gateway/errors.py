@@ -34,8 +34,9 @@ def retry_after(seconds: int) -> Headers:
     return ((b"retry-after", str(seconds).encode()),)
 
 
-def bad_body(message: str, *, param: str | None = None, code: str = "invalid_body", status: int = 400) -> GatewayError:
-    return GatewayError(status, message, code=code, param=param)
+def bad_body(message: str, *, param: str | None = None, code: str = "invalid_body", status: int = 400,
+             headers: Headers = ()) -> GatewayError:
+    return GatewayError(status, message, code=code, param=param, headers=headers)
 
 
 def wrong_key() -> GatewayError:

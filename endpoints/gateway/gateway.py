@@ -51,7 +51,7 @@ class Gateway:
     def __init__(self, *, config: Config | None = None, limits: Limits | None = None) -> None:
         self._config = config or from_environment()
         self._limits = limits or Unlimited()
-        self._registry = Registry()
+        self._registry = Registry(self._config.refresh_seconds)
         self._upstreams = Upstreams(self._config)
         self._watches: dict[HangUpWatch, Call] = {}
         self._ticker: asyncio.Task[None] | None = None
@@ -228,7 +228,7 @@ async def _rest(call: Call, message: dict[str, object]) -> bytes:
 
 
 def _too_big() -> GatewayError:
-    return bad_body("The body is over 4 MiB.", status=413, code="body_too_big")
+    return bad_body("The body is over 4 MiB.", status=413, code="body_too_big", headers=CLOSE)
 
 
 def _only(call: Call, method: str) -> None:

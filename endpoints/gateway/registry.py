@@ -1,4 +1,4 @@
-"""Keeps the snapshot young: one background refresh a second, and look-ups of keys too new to be in it."""
+"""Keeps the snapshot young: one background refresh each second, and look-ups of keys too new to be in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from .snapshot import Key, Snapshot
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-REFRESH_SECONDS = 1.0
 MAX_AGE_SECONDS = 5.0
 LOOKUP_SECONDS = 0.1
 MAX_LOOKUPS = 1000
@@ -35,8 +34,9 @@ class _Lookups:
 class Registry:
     """Who may call what. All methods belong to the event loop; the database is read in one thread."""
 
-    def __init__(self, loader: Loader | None = None) -> None:
+    def __init__(self, refresh_seconds: float, loader: Loader | None = None) -> None:
         self.snapshot = Snapshot()
+        self._refresh_seconds = refresh_seconds
         self._loader = loader or Loader()
         self._read_at = float("-inf")
         self._refused: set[tuple[str, str]] = set()
@@ -117,7 +117,7 @@ class Registry:
 
     async def _keep_fresh(self) -> None:
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.sleep(self._refresh_seconds)
             try:
                 await self.refresh()
             except Exception:  # without this loop the gateway would refuse everybody for ever

@@ -24,7 +24,7 @@ from endpoints.models import Backend, Endpoint
 from endpoints.states import Status
 from portal.tenancy.models import ApiKey, User, Workspace
 from portal.tenancy.roles import Role, Scope
-from tests.cast import make_cluster, make_user
+from tests.cast import make_cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +44,8 @@ def environment(folder: Path) -> dict[str, str]:
         **kept, "DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}", "PORTAL_DATA_DIR": str(folder),
         "PORTAL_SECRET_KEY": settings.SECRET_KEY, "PORTAL_FIELD_KEYS": ",".join(settings.PORTAL_FIELD_KEYS),
         "DJANGO_SETTINGS_MODULE": "portal.settings", "PORTAL_GATEWAY_FLUSH_SECONDS": "1",
-        "PORTAL_GATEWAY_ENGINE_SECONDS": "8",
+        "PORTAL_GATEWAY_ENGINE_SECONDS": "8", "PORTAL_GATEWAY_BODY_SECONDS": "3",
+        "PORTAL_GATEWAY_REFRESH_SECONDS": "0.2",
     }
 
 
@@ -65,11 +66,11 @@ class Server:
     def start(self, application: str = "portal.asgi:application", **more: str) -> None:
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
         self.port = self.listener.getsockname()[1]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", application, "--fd", str(self.listener.fileno()), "--log-level",
-             "warning", "--timeout-graceful-shutdown", "5"],
-            cwd=ROOT, env={**environment(self.folder), **more}, pass_fds=[self.listener.fileno()],
-            stdout=subprocess.DEVNULL, stderr=(self.folder / "server.log").open("ab"))
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.gateway.serve", application, str(self.listener.fileno())],
+                env={**environment(self.folder), **more}, pass_fds=[self.listener.fileno()],
+                stdout=subprocess.DEVNULL, stderr=log)
 
     def wait(self, seconds: float = 30) -> None:
         eventually(self._answers, seconds)
@@ -156,8 +157,9 @@ class Tenant:
     def endpoint(self, name: str, *urls: str, token: str = "", **values: Any) -> Endpoint:
         cluster = self._cluster()
         endpoint = Endpoint.objects.create(
-            workspace=self.workspace, cluster=cluster, name=name, public_name=name, public_key=name.lower(),
-            created_by=self.owner, **{"status": Status.INSERVICE if urls else Status.CREATING, **values})
+            workspace=self.workspace, cluster=cluster, name=name.rpartition("/")[2].lower(), public_name=name,
+            public_key=name.lower(), created_by=self.owner,
+            **{"status": Status.INSERVICE if urls else Status.CREATING, **values})
         for number, url in enumerate(urls):
             backend = Backend(endpoint=endpoint, key=str(number), url=url, revision=1)
             backend.put_secret("token", token)
@@ -181,7 +183,7 @@ class Tenant:
 
 
 def make_tenant(server: Server, slug: str) -> Tenant:
-    owner = make_user(slug)
+    owner = User.objects.create(username=slug)
     workspace = Workspace.objects.create(name=slug, slug=slug)
     workspace.memberships.create(user=owner, role=Role.OWNER)
     return Tenant(workspace, owner, server)

@@ -73,7 +73,7 @@ def test_models(client: openai.OpenAI, tenant: Tenant) -> None:
 
 
 def test_a_model_name_with_a_slash_is_found(tenant: Tenant, engine: OpenAIBackend) -> None:
-    tenant.endpoint("slash", engine.url, token="engine-token", public_name="Acme/Tiny-1.5")
+    tenant.endpoint("Acme/Tiny-1.5", engine.url, token="engine-token")
     client = tenant.wait_for("Acme/Tiny-1.5")
     assert client.models.retrieve("Acme/Tiny-1.5").id == "Acme/Tiny-1.5"
     assert client.chat.completions.create(model="Acme/Tiny-1.5", messages=HELLO).choices
