@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.states import Status, Wish
-from portal.tenancy.pagination import PageIn
+from portal.tenancy.pagination import ClosedQuery, PageIn
 from portal.tenancy.schemas import Closed, Line, Printable, Ref
 
 MAX_REPLICAS = 64
@@ -62,7 +62,6 @@ class RollbackIn(Closed):
 class EndpointFilter(PageIn):
     """Every filter narrows the list; `status` may be given several times."""
 
-    model_config = Closed.model_config
     workspace: str = Field("", max_length=63)
     place: str = Field("", max_length=63)
     model: str = Field("", max_length=63)
@@ -71,8 +70,7 @@ class EndpointFilter(PageIn):
     q: str = Field("", max_length=63, description="Part of the name or of the model name for callers")
 
 
-class LogQuery(Schema):
-    model_config = Closed.model_config
+class LogQuery(ClosedQuery):
     replica: int = Field(0, ge=0, lt=MAX_REPLICAS)
     previous: bool = False
 

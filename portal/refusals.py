@@ -19,7 +19,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.parser import Parser
 
 from portal.tenancy.answers import error_response, with_error_headers
-from portal.tenancy.auth import NotSignedIn
+from portal.tenancy.auth import NotSignedIn, WrongType
 from portal.tenancy.db import is_passing
 from portal.tenancy.errors import Invalid, NotFound, PortalError, Unavailable
 
@@ -47,17 +47,12 @@ class TooLarge(PortalError):
     status = 413
 
 
-class WrongType(PortalError):
-    code = "wrong_type"
-    status = 415
-
-
 class StrictParser(Parser):
     """JSON as the standard has it: no NaN, no key twice, no half of a surrogate pair."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type != "application/json":
-            raise WrongType(_("Send JSON, with “Content-Type: application/json”."))
+            raise WrongType()
         data = json.loads(request.body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
         if b"\\u" in request.body:
             json.dumps(data, ensure_ascii=False).encode()

@@ -23,20 +23,17 @@ from portal.tenancy.actor import Actor
 from portal.tenancy.answers import etag_of, find
 from portal.tenancy.auth import ApiRequest
 from portal.tenancy.pagination import Page, PageIn, PageQuery, page_of
-from portal.tenancy.schemas import Closed
 
 router = Router(tags=["catalogue"])
 
 
 class ModelFilter(PageIn):
-    model_config = Closed.model_config
     task: Task | None = None
     vendor: str = Field("", max_length=63)
     q: str = Field("", max_length=100, description="Part of the name or short name")
 
 
 class ProfileFilter(PageIn):
-    model_config = Closed.model_config
     model: str = Field("", max_length=63)
     engine: str = Field("", max_length=8)
     device: str = Field("", max_length=5)

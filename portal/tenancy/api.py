@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
-from ninja import Router, Status
+from ninja import Query, Router, Status
 
 from . import services
 from .actor import Actor
@@ -18,6 +18,7 @@ from .models import ApiKey, AuditEntry, Membership, User, Workspace
 from .pagination import Page, PageQuery, page_of
 from .roles import Verb
 from .schemas import (
+    AuditFilter,
     AuditPage,
     KeyIn,
     KeyPage,
@@ -126,8 +127,8 @@ def revoke_key(request: ApiRequest, slug: str, uid: UUID) -> Status[None]:
 
 
 @router.get("/audit", response=AuditPage, summary="Read the audit of the workspaces that you manage")
-def list_audit(request: ApiRequest, page: PageQuery, workspace: str = "") -> Page[AuditEntry]:
-    return page_of(_audited(request.auth, workspace).select_related("workspace"), page)
+def list_audit(request: ApiRequest, page: Query[AuditFilter]) -> Page[AuditEntry]:
+    return page_of(_audited(request.auth, page.workspace).select_related("workspace"), page)
 
 
 def _audited(actor: Actor, slug: str) -> QuerySet[AuditEntry]:

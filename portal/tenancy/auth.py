@@ -46,6 +46,14 @@ class CsrfFailed(PortalError):
         super().__init__(_("A change by session needs the CSRF token in the X-CSRFToken header."))
 
 
+class WrongType(PortalError):
+    code = "wrong_type"
+    status = 415
+
+    def __init__(self) -> None:
+        super().__init__(_("Send JSON, with “Content-Type: application/json”."))
+
+
 class KeyAuth(AuthBase):
     """Answers None where no Authorization header is there; with one, the cookies count for nothing."""
 
@@ -60,6 +68,7 @@ class KeyAuth(AuthBase):
         key = key_from(text.strip()) if kind.lower() == "bearer" else None
         if key is None:
             raise NotSignedIn()
+        require_json(request)
         return Actor(user=key.created_by, key=key, request_id=request_id_of(request))
 
 
@@ -75,9 +84,18 @@ class SessionAuth(AuthBase):
         user = request.user
         if not isinstance(user, User) or not user.is_active:
             raise NotSignedIn()
-        if request.method not in SAFE_METHODS and check_csrf(request):
-            raise CsrfFailed()
+        if request.method not in SAFE_METHODS:
+            # Before the CSRF check, which would read a form's body to look for its token there.
+            require_json(request)
+            if check_csrf(request):
+                raise CsrfFailed()
         return Actor(user=user, request_id=request_id_of(request))
+
+
+def require_json(request: HttpRequest) -> None:
+    """Raise WrongType for a body that is not declared as JSON, as every form of another site would be."""
+    if request.META.get("CONTENT_LENGTH") not in (None, "", "0") and request.content_type != "application/json":
+        raise WrongType()
 
 
 def key_from(text: str) -> ApiKey | None:

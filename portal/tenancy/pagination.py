@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from django.core import signing
 from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 from ninja import Query, Schema
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
 from .errors import Invalid
 
@@ -17,7 +17,19 @@ M = TypeVar("M", bound=Model)
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
 
-class PageIn(Schema):
+class ClosedQuery(Schema):
+    """Query parameters: an unknown one is refused, since a misspelt filter would show everything."""
+
+    @model_validator(mode="after")
+    def _nothing_else(self, info: ValidationInfo) -> Self:
+        request = (info.context or {}).get("request")
+        unknown = sorted(set(request.GET) - set(type(self).model_fields)) if request else []
+        if unknown:
+            raise ValueError(_("There is no parameter “%(name)s” here.") % {"name": unknown[0][:40]})
+        return self
+
+
+class PageIn(ClosedQuery):
     """`cursor` is the `next` of the page before."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StringCon
 
 from .answers import etag_of
 from .models import ApiKey, AuditEntry, Membership, Workspace
+from .pagination import PageIn
 from .roles import Role, Scope
 
 MAX_COUNT = 1_000_000
@@ -124,6 +125,10 @@ class NewKeyOut(Schema):
 
     key: str
     api_key: KeyOut
+
+
+class AuditFilter(PageIn):
+    workspace: str = Field("", max_length=63)
 
 
 class AuditOut(Schema):

@@ -25,8 +25,7 @@ CHANGED_LATER = {"name", *LIMIT_FIELDS}
 @retry_tx
 def create_workspace(actor: Actor, *, name: str, slug: str, **limits: int | None) -> Workspace:
     """A new tenant, with its maker as owner. Raises Invalid, Conflict, NotAllowed."""
-    if actor.user is not None and not actor.user.sees_everything:
-        raise NotAllowed(_("Only an operator can make workspaces."))
+    actor.require_operator()
     row = Workspace(name=name.strip(), slug=slug, **limits)
     clean_or_raise(row)
     try:
@@ -52,8 +51,8 @@ def change_workspace(actor: Actor, workspace: Workspace, **values: object) -> Wo
     row = Workspace.objects.get(pk=workspace.pk)
     before = audit.snapshot(row, CHANGED_LATER)
     limits = any(name in LIMIT_FIELDS and before[name] != value for name, value in values.items())
-    if limits and actor.user is not None and not actor.user.sees_everything:
-        raise NotAllowed(_("Only an operator can change limits."))
+    if limits:
+        actor.require_operator()
     for name, value in values.items():
         setattr(row, name, value)
     clean_or_raise(row)
@@ -109,7 +108,7 @@ def remove_member(actor: Actor, membership: Membership) -> None:
 
 
 def _require_rank(actor: Actor, workspace: Workspace, rank: int) -> None:
-    if actor.user is None or actor.user.sees_everything:
+    if actor.operates:
         return
     own = Membership.objects.filter(workspace=workspace, user=actor.user).values_list("role", flat=True).first()
     if own is None or RANK[Role(own)] < rank:

@@ -17,7 +17,7 @@ from portal.api import api, deepinfer
 from portal.tenancy.models import AuditEntry, User
 from tests.cast import Cast
 from tests.portal.apiclient import Api, by_key
-from tests.portal.world import NEW_ENDPOINT, NEW_PROFILE, World, make_world
+from tests.portal.apiworld import NEW_ENDPOINT, NEW_PROFILE, World, make_world
 
 PEOPLE = ("charlie", "vera", "bob", "alice", "operator")  # stranger, viewer, developer, owner, operator
 LIST, VIEW = (200, 200, 200, 200, 200), (404, 200, 200, 200, 200)
@@ -110,7 +110,7 @@ MATRIX: dict[tuple[str, str], Entry] = {
 # deepinfer's door takes keys only; each key belongs to its maker's workspace, the stranger's to `beta`.
 DEEPINFER: dict[tuple[str, str], Entry] = {
     ("GET", "/deployments"): Entry(LIST),
-    ("POST", "/deployments"): Entry((404, 403, 202, 202, 202), {"model": "/models/alpha-chat", "device": "cpu"}, writes=1),
+    ("POST", "/deployments"): Entry((404, 403, 202, 202, 202), {"model": "alpha-chat", "device": "cpu"}, writes=1),
     ("GET", "/deployments/{running}"): Entry(VIEW),
     ("DELETE", "/deployments/{running}"): Entry(DEPLOY, writes=1),
 }
