@@ -108,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def work(options: argparse.Namespace, state: StateDir, identity: Identity) -> None:
     engines_dir = options.engines_dir.absolute()
-    place = Place(identity.state_id, engines_dir, identity.address, options.local)
+    place = Place(state.state_id(), engines_dir, identity.address, options.local)
     prober = Prober()
     supervisor = Supervisor(state, place, prober, time.monotonic)
     client = Client(options.server, HostKey.from_text(identity.key), identity.host)

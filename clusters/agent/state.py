@@ -19,10 +19,9 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who this agent is. `state_id` marks its engines in their environment; `host` is empty before enrolment."""
+    """Who this agent is to the portal; `host` is empty before enrolment."""
 
     key: str
-    state_id: str
     host: str = ""
     server: str = ""
     address: str = ""
@@ -52,9 +51,16 @@ class StateDir:
         path = self.path / "agent.json"
         if path.exists():
             return Identity(**json.loads(path.read_text()))
-        made = Identity(key=HostKey.draw().text, state_id=secrets.token_hex(16))
+        made = Identity(key=HostKey.draw().text)
         self.remember(made)
         return made
+
+    def state_id(self) -> str:
+        """The mark of our engines; it outlives the identity, so that a host that enrols anew still knows them."""
+        path = self.path / "state-id"
+        if not path.exists():
+            write_json(path, secrets.token_hex(16))
+        return str(json.loads(path.read_text()))
 
     def remember(self, identity: Identity) -> None:
         write_json(self.path / "agent.json", asdict(identity))

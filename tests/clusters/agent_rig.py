@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -22,7 +23,6 @@ from django.db import connection
 from django.db.models import F
 
 from clusters.agent.process import find_marked
-from clusters.agent.state import read_json
 from clusters.models import Cluster, Engine, Host
 from clusters.services import make_enrolment_token
 from portal.tenancy.actor import PORTAL
@@ -117,7 +117,8 @@ class AgentProcess:
 
     @property
     def state_id(self) -> str:
-        return str(read_json(self.state_dir / "agent.json").get("state_id", ""))
+        path = self.state_dir / "state-id"
+        return str(json.loads(path.read_text())) if path.exists() else ""
 
     def start(self) -> AgentProcess:
         self.engines_dir.mkdir(parents=True, exist_ok=True)
