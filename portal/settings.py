@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .logs import logging_config
@@ -182,24 +184,64 @@ SILENCED_SYSTEM_CHECKS = ["models.W036"]
 
 LOGGING = logging_config(env.str("PORTAL_LOG_LEVEL", "INFO"), json=env.bool("PORTAL_LOG_JSON", True))
 
+
+
+def _page(title: Any, icon: str, name: str, permission: str) -> dict[str, Any]:
+    """One entry of the admin's menu, for those who may see the page behind it."""
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}_changelist"),
+            "permission": lambda request: request.user.has_perm(permission)}
+
+
+_shades = ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950")
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": _("Inference Portal"),
     "SITE_HEADER": _("Inference Portal"),
     "SITE_SYMBOL": "door_open",
+    "SITE_URL": None,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "5px",
     "DASHBOARD_CALLBACK": "portal.dashboard.dashboard",
-    "STYLES": [],
+    "STYLES": [lambda request: static("portal/tokens.css"), lambda request: static("portal/admin.css")],
+    "SCRIPTS": [lambda request: static("portal/admin.js")],
     "COLORS": {
-        "base": dict(zip(
-            ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950"),
-            ("#fcfdfd", "#eef2f3", "#d2dadd", "#b0bec3", "#93a3a9", "#56666c", "#3f4f55", "#29363b", "#1c272b",
-             "#141c1f", "#0c1214"), strict=True)),
-        "primary": dict(zip(
-            ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950"),
-            ("#eff8fc", "#dceff7", "#bfe3f2", "#a2dcf6", "#74c8ee", "#3a9ac6", "#00628c", "#004a6b", "#063f59",
-             "#0f2d3b", "#04202c"), strict=True)),
+        "base": dict(zip(_shades, (
+            "#fcfdfd", "#eef2f3", "#d2dadd", "#b0bec3", "#93a3a9", "#56666c", "#3f4f55", "#29363b", "#1c272b",
+            "#141c1f", "#0c1214"), strict=True)),
+        "primary": dict(zip(_shades, (
+            "#eff8fc", "#dceff7", "#bfe3f2", "#a2dcf6", "#74c8ee", "#3a9ac6", "#00628c", "#004a6b", "#063f59",
+            "#0f2d3b", "#04202c"), strict=True)),
     },
+    "COMMAND": {"search_models": True, "show_history": False},
+    "SIDEBAR": {"show_search": False, "command_search": True, "show_all_applications": False, "navigation": [
+        {"title": _("Serve"), "items": [
+            {"title": _("Overview"), "icon": "home", "link": reverse_lazy("admin:index")},
+            _page(_("Endpoints"), "deployed_code", "endpoints_endpoint", "endpoints.view_endpoint"),
+        ]},
+        {"title": _("Models"), "separator": True, "items": [
+            _page(_("Models"), "shelves", "models_catalog_catalogmodel", "models_catalog.view_catalogmodel"),
+            _page(_("Profiles"), "tune", "models_catalog_profile", "models_catalog.view_profile"),
+            _page(_("Engine releases"), "package_2", "models_catalog_enginerelease",
+                  "models_catalog.view_enginerelease"),
+            _page(_("Vendors"), "storefront", "models_catalog_vendor", "models_catalog.view_vendor"),
+        ]},
+        {"title": _("Places"), "separator": True, "items": [
+            _page(_("Places"), "lan", "clusters_cluster", "clusters.view_cluster"),
+            _page(_("Hosts"), "dns", "clusters_host", "clusters.view_host"),
+            _page(_("Nodes"), "memory", "clusters_node", "clusters.view_node"),
+            _page(_("Engines"), "bolt", "clusters_engine", "clusters.view_engine"),
+        ]},
+        {"title": _("Workspaces and access"), "separator": True, "items": [
+            _page(_("Workspaces"), "workspaces", "tenancy_workspace", "tenancy.view_workspace"),
+            _page(_("People"), "group", "tenancy_user", "tenancy.view_user"),
+            _page(_("Groups of rights"), "badge", "auth_group", "auth.view_group"),
+            _page(_("API keys"), "key", "tenancy_apikey", "tenancy.view_apikey"),
+        ]},
+        {"title": _("Audit"), "separator": True, "items": [
+            _page(_("Audit"), "history", "tenancy_auditentry", "tenancy.view_auditentry"),
+        ]},
+    ]},
 }
 os.umask(0o027)

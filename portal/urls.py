@@ -8,6 +8,7 @@ from .metrics import metrics
 handler500 = "portal.refusals.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("agent/v1/", include("clusters.agent_urls")),
     path("api/v1/", api.urls),
     path("v1/", deepinfer.urls),

@@ -1,70 +1,65 @@
-"""One row of every kind that the API shows, all of them in workspace `alpha` and its own private place."""
+"""Two workspaces with one of everything each, for the pages of the admin."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from clusters.models import Cluster, EnrolmentToken, Host
-from clusters.services import make_enrolment_token
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from clusters.models import Claim, Cluster, Engine, Host
+from clusters.states import Phase
 from endpoints import services
 from endpoints.models import Endpoint
-from models_catalog.choices import ArtifactKind
-from models_catalog.models import Artifact, CatalogModel, Profile
-from portal.tenancy.models import ApiKey, Membership
-from tests.cast import GIB, Cast, make_cluster, make_host, make_model, make_profile
+from models_catalog.models import Profile
+from portal.tenancy import services as tenancy
+from portal.tenancy.actor import Actor
+from portal.tenancy.models import ApiKey, Workspace
+from tests.cast import GIB, Cast, make_cluster, make_host, make_profile
 
 
-@dataclass
+@dataclass(frozen=True)
 class World:
     cast: Cast
-    place: Cluster
+    shared: Cluster
     host: Host
-    model: CatalogModel
-    spare: CatalogModel
-    artifact: Artifact
     profile: Profile
-    unused: Profile
-    running: Endpoint
-    stopped: Endpoint
-    key: ApiKey
-    member: Membership
-    token: EnrolmentToken
-    secrets: list[str] = field(default_factory=list)
+    ours: Endpoint
+    theirs: Endpoint
+    our_key: ApiKey
+    their_key: ApiKey
+    their_place: Cluster
 
-    def names(self) -> dict[str, str]:
-        """What fills the holes in a route's path; the route's own table picks which."""
-        return {
-            "workspace": "alpha", "member": str(self.member.uid), "key": str(self.key.uid), "place": str(self.place.uid),
-            "host": str(self.host.uid), "model": self.model.slug, "spare": self.spare.slug,
-            "artifact": str(self.artifact.uid), "profile": self.profile.slug, "unused": self.unused.slug,
-            "running": str(self.running.uid), "stopped": str(self.stopped.uid), "vendor": "acme",
-            "release": "vllm-cpu-test",
-        }
+
+def make_endpoint(cast: Cast, workspace: Workspace, cluster: Cluster, profile: Profile, name: str, **more: Any) -> Endpoint:
+    actor = Actor(user=cast.operator)
+    return services.create(actor, workspace, name=name, cluster=cluster, profile=profile, **more)
+
+
+def make_engine(endpoint: Endpoint, host: Host, **values: Any) -> Engine:
+    row = Engine.objects.create(**{
+        "node": host.node, "endpoint_uid": endpoint.uid, "label": f"{endpoint.workspace.slug}/{endpoint.name}",
+        "revision": 1, "index": 0, "phase": Phase.READY, "phase_since": timezone.now(), "reported_at": timezone.now(),
+        **values})
+    Claim.objects.create(engine=row, node=host.node, cpu_millis=1000, memory_bytes=2 * GIB)
+    return row
 
 
 def make_world(cast: Cast) -> World:
-    alice = cast.actor("alice")
-    place = make_cluster("alpha-hosts", workspace=cast.alpha)
-    host = make_host(place)
-    model, spare = (make_model(slug, workspace=cast.alpha) for slug in ("alpha-chat", "alpha-spare"))
-    profile, unused = make_profile("alpha-chat-cpu", model), make_profile("alpha-unused-cpu", model)
-    artifact = Artifact.objects.create(model=spare, kind=ArtifactKind.LOCAL_PATH, location="/models/spare")
-    running = services.create(alice, cast.alpha, name="running", cluster=place, profile=profile)
-    services.update(alice, running, arguments={"max-model-len": 1024})
-    stopped = services.create(alice, cast.alpha, name="stopped", cluster=place, profile=profile, deploy=False)
-    key = ApiKey(workspace=cast.alpha, created_by=cast.alice, name="ci")
-    text = key.draw_secret()
-    key.save()
-    token, token_text = make_enrolment_token(cast.actor("operator"), place)
-    return World(
-        cast=cast, place=place, host=host, model=model, spare=spare, artifact=artifact, profile=profile, unused=unused,
-        running=running, stopped=stopped, key=key, token=token, secrets=[text, token_text],
-        member=Membership.objects.get(workspace=cast.alpha, user=cast.vera))
-
-
-NEW_ENDPOINT = {"workspace": "alpha", "name": "new", "place": "alpha-hosts", "profile": "alpha-chat-cpu"}
-NEW_PROFILE: dict[str, Any] = {
-    "slug": "new-profile", "name": "New", "model": "alpha-spare", "artifact": "/models/spare", "release": "vllm-cpu-test",
-    "memory_bytes": GIB, "cpu_millis": 1000,
-}
+    """`ours` is Alpha's, `theirs` Beta's; the place `shared` is everybody's, `beta-place` only Beta's."""
+    operator = cast.actor("operator")
+    shared = make_cluster("shared")
+    host = make_host(shared, "host-shared", gpus=2)
+    private = make_cluster("beta-place", workspace=cast.beta)
+    make_host(private, "host-beta-only")
+    profile = make_profile()
+    ours = make_endpoint(cast, cast.alpha, shared, profile, "alpha-chat")
+    theirs = make_endpoint(cast, cast.beta, shared, profile, "beta-secret-chat")
+    make_engine(ours, host)
+    make_engine(theirs, host)
+    Group.objects.create(name="operators")
+    our_key, _text = tenancy.create_key(operator, cast.alpha, name="alpha key")
+    their_key, _text = tenancy.create_key(operator, cast.beta, name="beta-secret key")
+    return World(cast=cast, shared=shared, host=host, profile=profile, ours=ours, theirs=theirs, our_key=our_key,
+                 their_key=their_key, their_place=private)

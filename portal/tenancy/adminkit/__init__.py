@@ -2,10 +2,12 @@
 
 from .actions import ConfirmForm, confirmed
 from .base import PortalAdmin, ViewOnlyAdmin, actor_of, adopt, scoped
+from .filters import PeriodFilter, RelatedOnlyFilter, WorkspaceFilter
+from .once import shown_once
 from .paging import CappedPaginator
 from .status import age, sheet, status_badge
 
 __all__ = [
-    "CappedPaginator", "ConfirmForm", "PortalAdmin", "ViewOnlyAdmin", "actor_of", "adopt", "age", "confirmed", "scoped",
-    "sheet", "status_badge",
+    "CappedPaginator", "ConfirmForm", "PeriodFilter", "PortalAdmin", "RelatedOnlyFilter", "ViewOnlyAdmin",
+    "WorkspaceFilter", "actor_of", "adopt", "age", "confirmed", "scoped", "sheet", "shown_once", "status_badge",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import Any
 
@@ -70,7 +70,8 @@ def confirmed(
     `permission` is a verb of this model ("deploy") or a whole name ("clusters.enrol_host"). `explain` is the
     sentence that says what will happen. `typed_name` asks for the name of a single row, and for a tick where
     there are many. `immediate` reports "done" rather than "started". The method calls one service; a
-    PortalError from it becomes a message with the row's name.
+    PortalError from it becomes a message with the row's name. A method that returns a page (a secret shown once)
+    has it shown instead of the messages, the first time only.
     """
 
     def wrap(act: Callable[..., Any]) -> Any:
@@ -101,6 +102,17 @@ class Chosen:
     back: str
 
 
+@dataclass
+class Run:
+    """One request for an action. `pages` holds what the action itself wants shown."""
+
+    page: PortalAdmin
+    request: HttpRequest
+    verb: Verb
+    chosen: Chosen
+    pages: list[HttpResponse] = field(default_factory=list)
+
+
 def _answer(
     page: PortalAdmin, request: HttpRequest, verb: Verb, queryset: QuerySet[Any] | None, object_id: str,
 ) -> HttpResponse | None:
@@ -112,12 +124,19 @@ def _answer(
     if len(chosen.rows) > MOST_ROWS:
         messages.error(request, _("Choose at most %(most)d rows at once.") % {"most": MOST_ROWS})
         return HttpResponseRedirect(chosen.back)
-    form = _form(verb, request, chosen.rows)
+    run, form = Run(page, request, verb, chosen), _form(verb, request, chosen.rows)
     if TOKEN not in request.POST or not form.is_valid():
-        return _ask(page, request, verb, chosen, form)
-    for level, text in _perform(page, request, verb, chosen, form):
-        messages.add_message(request, level, text)
-    gone = object_id and not page.scoped_queryset(request).filter(pk=chosen.rows[0].pk).exists()
+        return _ask(run, form)
+    for level, text in _perform(run, form):
+        if not run.pages:
+            messages.add_message(request, level, text)
+    return run.pages[0] if run.pages else _leave(run, object_id)
+
+
+def _leave(run: Run, object_id: str) -> HttpResponse:
+    """Back to where the person came from, or to the list where the row is gone."""
+    page, chosen = run.page, run.chosen
+    gone = object_id and not page.scoped_queryset(run.request).filter(pk=chosen.rows[0].pk).exists()
     return HttpResponseRedirect(reverse(_url_name(page, "changelist")) if gone else chosen.back)
 
 
@@ -150,33 +169,35 @@ def _typed_name(name: str) -> forms.CharField:
                            widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}))
 
 
-def _perform(
-    page: PortalAdmin, request: HttpRequest, verb: Verb, chosen: Chosen, form: ConfirmForm,
-) -> list[list[Any]]:
+def _perform(run: Run, form: ConfirmForm) -> list[list[Any]]:
     """Call the service for each row, once per token; the lines to show, the same ones to whoever repeats it."""
     values = {name: value for name, value in form.cleaned_data.items() if name not in ("typed_name", "read")}
-    said = {name: request.POST.getlist(name) for name in sorted(request.POST) if name != "csrfmiddlewaretoken"}
+    post, chosen = run.request.POST, run.chosen
+    said = {name: post.getlist(name) for name in sorted(post) if name != "csrfmiddlewaretoken"}
 
     def make() -> Answer:
-        refusals = [line for row in chosen.rows if (line := _refusal(page, request, verb, row, values))]
+        run.pages.clear()  # the transaction may be repeated
+        refusals = [line for row in chosen.rows if (line := _refusal(run, row, values))]
         refusals += [_("There is no such object.")] * chosen.missing
-        return Answer(200, _summary(verb, len(chosen.rows) + chosen.missing - len(refusals), refusals))
+        return Answer(200, _summary(run.verb, len(chosen.rows) + chosen.missing - len(refusals), refusals))
 
     try:
-        answer = once(scope=f"admin:{request.user.pk}", key=request.POST[TOKEN][:64], make=make,
-                      body=json.dumps([verb.name, page.opts.label, sorted(str(row.pk) for row in chosen.rows), said]).encode())
+        answer = once(scope=f"admin:{run.request.user.pk}", key=post[TOKEN][:64] or "-", make=make,
+                      body=json.dumps([run.verb.name, run.request.path, said]).encode())
     except PortalError as error:
         return [[messages.ERROR, error.message]]
     return list(answer.body)
 
 
-def _refusal(page: PortalAdmin, request: HttpRequest, verb: Verb, row: Any, values: dict[str, Any]) -> str:
+def _refusal(run: Run, row: Any, values: dict[str, Any]) -> str:
     name = str(row)
     try:
         with transaction.atomic():
-            verb.act(page, request, row, **values)
+            answer = run.verb.act(run.page, run.request, row, **values)
     except PortalError as error:
         return f"{name}: {error.message}"
+    if isinstance(answer, HttpResponse):
+        run.pages.append(answer)
     return ""
 
 
@@ -194,8 +215,8 @@ def _summary(verb: Verb, started: int, refusals: list[str]) -> list[list[Any]]:
     return lines
 
 
-def _ask(page: PortalAdmin, request: HttpRequest, verb: Verb, chosen: Chosen, form: ConfirmForm) -> HttpResponse:
-    rows = chosen.rows
+def _ask(run: Run, form: ConfirmForm) -> HttpResponse:
+    page, request, verb, chosen, rows = run.page, run.request, run.verb, run.chosen, run.chosen.rows
     what = model_ngettext(page.opts, len(rows))
     names = {"verb": str(verb.label), "count": len(rows), "things": what}
     name = str(rows[0]) if len(rows) == 1 else ""

@@ -27,6 +27,11 @@ def actor_of(request: HttpRequest) -> Actor:
     return Actor(user=request.user, request_id=getattr(request, "request_id", ""))
 
 
+def is_operator(request: HttpRequest) -> bool:
+    """Whether the person may see and act in every workspace."""
+    return isinstance(request.user, User) and request.user.sees_everything
+
+
 def scoped(rows: QuerySet[Any], user: Any, path: str = "") -> QuerySet[Any]:
     """The rows that `user` may see: by the queryset's own `visible_to`, or by that of the relation at `path`.
 
@@ -69,7 +74,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give each confirmed action's permission the method that Django and unfold ask."""
         super().__init_subclass__(**kwargs)
-        for member in list(vars(cls).values()):
+        for member in [getattr(cls, name, None) for name in dir(cls)]:
             codename = getattr(member, "own_permission", "")
             name = f"has_{codename.rpartition('.')[2]}_permission"
             if codename and not hasattr(cls, name):
@@ -81,7 +86,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         """The rows of this request, bare: no annotations, the default order."""
         return scoped(self.model._default_manager.all(), request.user, self.scope_path)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         """Override to annotate or select; always start from super()."""
         rows = self.scoped_queryset(request)
         ordering = self.get_ordering(request)
@@ -127,7 +132,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         refusal = getattr(request, "refusal", None)
         return _refused(form, refusal) if refusal else form
 
-    def save_model(self, request: HttpRequest, obj: Model, form: ModelForm[Any], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         """Write the row and its audit entry."""
         stored = self.model._default_manager.filter(pk=obj.pk).first() if change else None
         before = audit.snapshot(stored) if stored else {}
@@ -135,7 +140,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         audit.record(actor_of(request), "change" if change else "create", obj, before=before, after=audit.snapshot(obj),
                      workspace=getattr(obj, "workspace", None))
 
-    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
         audit.record(actor_of(request), "delete", obj, before=audit.snapshot(obj),
                      workspace=getattr(obj, "workspace", None))
         obj.delete()

@@ -1,0 +1,100 @@
+"""Bytes, CPUs and bars for the pages of places and nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import BigIntegerField, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from clusters.models import Accelerator, Claim, Node
+from portal.tenancy.adminkit import sheet
+
+GIB = 1024**3
+WIDTH = 100.0
+
+
+def gib(value: int | None) -> str:
+    """Bytes as GiB with one decimal, as people compare memory."""
+    return f"{(value or 0) / GIB:.1f} GiB"
+
+
+def cpus(millis: int | None) -> str:
+    return f"{(millis or 0) / 1000:g}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of a whole is ours (`used`), somebody else's (`others`) and free, in one unit."""
+
+    total: int
+    used: int
+    others: int = 0
+
+    @property
+    def free(self) -> int:
+        return max(0, self.total - self.used - self.others)
+
+    def width(self, part: int) -> float:
+        return round(WIDTH * min(part, self.total) / self.total, 2) if self.total else 0.0
+
+    @property
+    def used_width(self) -> float:
+        return self.width(self.used)
+
+    @property
+    def others_width(self) -> float:
+        return min(self.width(self.others), round(WIDTH - self.used_width, 2))
+
+
+def share_cell(share: Share, *, bytes_: bool) -> SafeString | str:
+    """"12 of 32 free" over a bar: ours solid, others hatched."""
+    if not share.total:
+        return "–"
+    show = gib if bytes_ else cpus
+    words = _("%(free)s of %(total)s free") % {"free": show(share.free), "total": show(share.total)}
+    return sheet("portal/admin/share.html", share=share, words=words)
+
+
+def total_of(rows: QuerySet[Any], owner: str, field: str) -> Coalesce:
+    """The sum of `field` over the `rows` of the outer row; a subquery, since joined sums multiply each other."""
+    summed = rows.filter(**{owner: OuterRef("pk")}).order_by().values(owner).annotate(total=Sum(field)).values("total")
+    return Coalesce(Subquery(summed, output_field=BigIntegerField()), 0)
+
+
+def places_with_capacity(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Annotate places with what their nodes have, what is claimed there, and what others use."""
+    nodes = Node.objects.all()
+    return _with_use(rows, "node__cluster").annotate(
+        cpu=total_of(nodes, "cluster", "cpu_millis"), mem=total_of(nodes, "cluster", "memory_bytes"),
+        mem_others=total_of(nodes, "cluster", "memory_used_by_others"))
+
+
+def nodes_with_capacity(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The same for nodes."""
+    return _with_use(rows, "node").annotate(
+        cpu=F("cpu_millis"), mem=F("memory_bytes"), mem_others=F("memory_used_by_others"))
+
+
+def _with_use(rows: QuerySet[Any], owner: str) -> QuerySet[Any]:
+    claims, gpus = Claim.objects.all(), Accelerator.objects.all()
+    own, of_gpus = claims.filter(accelerator=None), claims.exclude(accelerator=None)
+    return rows.annotate(
+        cpu_claimed=total_of(own, owner, "cpu_millis"), mem_claimed=total_of(own, owner, "memory_bytes"),
+        gpu_mem=total_of(gpus, owner, "memory_bytes"), gpu_others=total_of(gpus, owner, "used_by_others"),
+        gpu_claimed=total_of(of_gpus, owner, "memory_bytes"))
+
+
+def cpu_cell(row: Any) -> SafeString | str:
+    return share_cell(Share(row.cpu, row.cpu_claimed), bytes_=False)
+
+
+def memory_cell(row: Any) -> SafeString | str:
+    return share_cell(Share(row.mem, row.mem_claimed, row.mem_others), bytes_=True)
+
+
+def gpu_cell(row: Any) -> SafeString | str:
+    return share_cell(Share(row.gpu_mem, row.gpu_claimed, row.gpu_others), bytes_=True)

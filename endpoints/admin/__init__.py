@@ -1,0 +1,5 @@
+"""The admin of endpoints."""
+
+from .page import EndpointAdmin
+
+__all__ = ["EndpointAdmin"]

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from endpoints import services
+from endpoints.models import Endpoint
+from models_catalog.models import Profile
+from portal.tenancy.adminkit import actor_of, confirmed
+
+from .forms import GenerationForm, RollBackForm, ScaleForm, UpdateForm
+
+SERVICE_VERBS = ("deploy", "start", "stop", "retry", "scale", "update", "roll_back", "remove")
+
+
+class EndpointActions:
+    """The verbs, each with its own right, on the list and on the detail page."""
+
+    actions = SERVICE_VERBS
+    actions_detail = (
+        "deploy", "scale", "update", {
+            "title": _("More"), "icon": "more_horiz", "items": ["start", "stop", "retry", "roll_back", "remove"],
+            "method_name": "more"},
+    )
+
+    @confirmed(_("Deploy"), permission="deploy", form=GenerationForm, icon="rocket_launch",
+               explain=_("The wanted revision is brought into service. A failed start is tried again."))
+    def deploy(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
+        services.deploy(actor_of(request), row, expected_generation=generation)
+
+    @confirmed(_("Start"), permission="start", form=GenerationForm, icon="play_arrow",
+               explain=_("The stopped endpoint starts again with its wanted revision and size."))
+    def start(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
+        services.start(actor_of(request), row, expected_generation=generation)
+
+    @confirmed(_("Stop"), permission="stop", form=GenerationForm, danger=True, icon="stop_circle",
+               explain=_("Every replica goes away and calls are refused. Name, revisions and history stay."))
+    def stop(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
+        services.stop(actor_of(request), row, expected_generation=generation)
+
+    @confirmed(_("Retry"), permission="retry", form=GenerationForm, icon="refresh",
+               explain=_("Earlier failures are forgotten, and the same wish is tried again now."))
+    def retry(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
+        services.retry(actor_of(request), row, expected_generation=generation)
+
+    @confirmed(_("Scale"), permission="scale", form=ScaleForm, icon="stacks",
+               explain=_("The number of replicas follows as far as the place has room."))
+    def scale(self, request: HttpRequest, row: Endpoint, replicas: int, generation: int | None = None) -> None:
+        services.scale(actor_of(request), row, replicas, expected_generation=generation)
+
+    @confirmed(_("Update"), permission="update", form=UpdateForm, icon="upgrade",
+               explain=_("A new revision replaces the replicas one by one. The old ones serve until the new ones are "
+                         "ready; if they fail, the old ones stay."))
+    def update(
+        self, request: HttpRequest, row: Endpoint, *, profile: Profile | None = None,
+        arguments: dict[str, Any] | None = None, note: str = "", generation: int | None = None,
+    ) -> None:
+        now = row.wanted.spec.get("arguments", {}) if row.wanted and profile is None else {}
+        services.update(actor_of(request), row, profile=profile, note=note, expected_generation=generation,
+                        arguments={**now, **arguments} if arguments else None)
+
+    @confirmed(_("Roll back"), permission="rollback", form=RollBackForm, icon="undo",
+               explain=_("An earlier revision is wanted again and replaces the replicas one by one."))
+    def roll_back(self, request: HttpRequest, row: Endpoint, number: int, generation: int | None = None) -> None:
+        services.roll_back(actor_of(request), row, number, expected_generation=generation)
+
+    @confirmed(_("Delete"), permission="delete", form=GenerationForm, danger=True, typed_name=True, icon="delete",
+               explain=_("Every replica is taken away, then the endpoint with its revisions and events. "
+                         "The audit stays. It can't be undone."))
+    def remove(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
+        services.delete(actor_of(request), row, expected_generation=generation)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+from endpoints.models import Endpoint, Revision
+from models_catalog.models import Profile
+from portal.tenancy.adminkit import ConfirmForm
+
+MONO = {"rows": 6, "class": "mono", "spellcheck": "false"}
+
+
+class PrettyJSONField(forms.JSONField):
+    """A JSON object, shown one entry a line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "widget": UnfoldAdminTextareaWidget(attrs=MONO), **kwargs})
+
+    def prepare_value(self, value: Any) -> Any:
+        return json.dumps(value, indent=1, ensure_ascii=False) if isinstance(value, dict) else super().prepare_value(value)
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        found = super().clean(value)
+        if found is None:
+            return {}
+        if not isinstance(found, dict):
+            raise forms.ValidationError(_("Write one JSON object, such as {}."))
+        return found
+
+
+def profile_field(required: bool = True) -> forms.ModelChoiceField[Profile]:
+    widget = AutocompleteSelect(Revision._meta.get_field("profile"), admin.site)
+    return forms.ModelChoiceField(
+        label=_("Profile"), queryset=Profile.objects.none(), required=required, widget=widget,
+        help_text=_("The tried way to serve a model: engine, arguments and what each replica needs."))
+
+
+class EndpointForm(forms.ModelForm[Endpoint]):
+    """What a person wishes: a deployment on the add page, a new revision or another size on the change page.
+
+    `read_generation` is that of the page as it was opened, so that a save over somebody else's change is refused.
+    """
+
+    profile = profile_field()
+    arguments = PrettyJSONField(label=_("Engine arguments"), help_text=_(
+        'On top of the profile\'s, by name: {"max-model-len": 4096}. null takes one of the profile\'s away.'))
+    note = forms.CharField(label=_("Note"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget(),
+                           help_text=_("Why; it stays with the revision."))
+    deploy_now = forms.BooleanField(label=_("Deploy now"), required=False, initial=True, widget=UnfoldBooleanWidget(),
+                                    help_text=_("Without the tick the endpoint is made, but stays stopped."))
+    read_generation = forms.IntegerField(required=False, widget=forms.HiddenInput())
+
+    class Meta:
+        model = Endpoint
+        fields = ("workspace", "cluster", "name", "public_name", "replicas")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "public_name" in self.fields:
+            self.fields["public_name"].required = False
+            self.fields["public_name"].help_text = _("What programs write as “model”; empty takes the name.")
+        if "replicas" in self.fields:
+            self.fields["replicas"].widget.attrs["min"] = 1
+        wanted = self.instance.wanted if self.instance.pk else None
+        if wanted is not None:
+            self.initial |= {"profile": wanted.profile_id, "arguments": wanted.spec.get("arguments", {}),
+                             "read_generation": self.instance.generation}
+            if "arguments" in self.fields:
+                self.fields["arguments"].help_text = _("All of them, as the wanted revision has them. A change makes a "
+                                                       "new revision, which replaces the replicas one by one.")
+
+
+class GenerationForm(ConfirmForm):
+    """Remembers which state of a single row the person decided on."""
+
+    generation = forms.IntegerField(required=False, widget=forms.HiddenInput())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if len(self.rows) == 1:
+            self.fields["generation"].initial = self.rows[0].generation
+
+
+class ScaleForm(GenerationForm):
+    replicas = forms.IntegerField(label=_("Replicas"), min_value=1, widget=UnfoldAdminIntegerFieldWidget(),
+                                  help_text=_("To run none, stop the endpoint."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.rows:
+            self.fields["replicas"].initial = self.rows[0].replicas
+
+
+class UpdateForm(GenerationForm):
+    profile = profile_field(required=False)
+    arguments = PrettyJSONField(label=_("Engine arguments"), help_text=_(
+        "Changes on top of what runs, by name; null takes one away. Empty changes nothing."))
+    note = forms.CharField(label=_("Note"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["profile"]
+        assert isinstance(field, forms.ModelChoiceField)
+        assert self.request is not None, "the kit gives every form its request"
+        field.queryset = Profile.objects.all().visible_to(self.request.user)
+        field.help_text = _("Empty keeps the one that is wanted now.")
+
+
+class RollBackForm(GenerationForm):
+    number = forms.TypedChoiceField(label=_("Revision"), coerce=int, widget=UnfoldAdminSelectWidget())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        numbers = Revision.objects.filter(endpoint__in=[row.pk for row in self.rows]).exclude(
+            pk__in=[row.wanted_id for row in self.rows])
+        field = self.fields["number"]
+        assert isinstance(field, forms.TypedChoiceField)
+        field.choices = [(n, f"r{n}") for n in sorted(set(numbers.values_list("number", flat=True)), reverse=True)[:50]]
+        if self.request is not None:
+            field.initial = self.request.GET.get("number")
