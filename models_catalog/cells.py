@@ -36,7 +36,7 @@ class Whole(Widget):  # type: ignore[misc]
 
 
 class Truth(Widget):  # type: ignore[misc]
-    WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+    WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
     def clean(self, value: Any, row: Any = None, **kwargs: Any) -> bool:
         text = "" if value is None else str(value).strip().lower()

@@ -12,6 +12,9 @@ from import_export.formats import base_formats
 # What makes a spreadsheet take a cell for a formula (reliability.md, T42).
 OBEYED = ("=", "+", "-", "@", "\t", "\r")
 
+# Stands where a row of a JSON file lacks a member that another row has: the field keeps its value.
+ABSENT = object()
+
 
 def guarded(cell: Any) -> str:
     """A cell as text that stays text in a spreadsheet."""
@@ -46,9 +49,9 @@ class PlainJson(base_formats.JSON):  # type: ignore[misc]
         return json.dumps(dataset.dict, ensure_ascii=False, indent=1) + "\n"
 
     def create_dataset(self, in_stream: Any, **kwargs: Any) -> tablib.Dataset:
-        """A list of objects; members that some rows lack are empty there. Raises ValueError."""
+        """A list of objects; a member that a row lacks becomes ABSENT there. Raises ValueError."""
         rows = json.loads(in_stream)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ValueError("the file must be a list of objects")
         headers = list(dict.fromkeys(name for row in rows for name in row))
-        return tablib.Dataset(*(tuple(row.get(name) for name in headers) for row in rows), headers=headers or None)
+        return tablib.Dataset(*(tuple(row.get(name, ABSENT) for name in headers) for row in rows), headers=headers or None)

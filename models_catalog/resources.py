@@ -17,6 +17,7 @@ from portal.tenancy.models import Workspace
 from . import services
 from .cells import ByShortName, Structure, Text, Truth, Whole
 from .choices import ArtifactKind
+from .formats import ABSENT
 from .models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
 
 
@@ -48,6 +49,14 @@ class CatalogueResource(ModelResource):  # type: ignore[misc]  # import_export h
         known = {field.column_name for field in self.get_import_fields()}
         if unknown := sorted(set(dataset.headers or ()) - known):
             raise ValidationError(f"{', '.join(unknown)[:200]}: {', '.join(sorted(known))}")
+
+    def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
+        """Forget cells that say nothing, so that the row's field keeps its value or its default."""
+        for name in [name for name, value in row.items() if value is ABSENT or self._is_blank(name, value)]:
+            del row[name]
+
+    def _is_blank(self, name: str, value: Any) -> bool:
+        return value in ("", None) and isinstance(self.fields[name].widget, Truth)
 
     def do_instance_save(self, instance: Model, is_create: bool) -> None:
         try:

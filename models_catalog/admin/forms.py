@@ -29,7 +29,7 @@ class GibField(forms.DecimalField):
         return value
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(super().has_changed(self.prepare_value(initial), data))
+        return str(self.prepare_value("" if initial is None else initial)) != str("" if data is None else data).strip()
 
     def clean(self, value: Any) -> Any:
         number = super().clean(value)

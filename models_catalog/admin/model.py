@@ -121,9 +121,10 @@ class CatalogModelAdmin(BulkMixin, PortalAdmin):
         return CatalogModel.objects.filter(Q(pk__in=visible) | Q(workspace__in=own))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(profile_count=counted(Profile.objects.all(), "model"))
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.annotate(profile_count=counted(Profile.objects.all(), "model"))
 
-    def save_model(self, request: HttpRequest, obj: CatalogModel, form: ModelForm[Any], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         services.put_model(actor_of(request), obj)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
@@ -137,7 +138,7 @@ class CatalogModelAdmin(BulkMixin, PortalAdmin):
             if part.has_changed() and part.cleaned_data.get("new_token") and not part.cleaned_data.get("DELETE"):
                 services.set_artifact_token(actor, part.instance, part.cleaned_data["new_token"])
 
-    def delete_model(self, request: HttpRequest, obj: CatalogModel) -> None:
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
         services.delete_model(actor_of(request), obj)
 
     @confirmed(_("Put on the shelf"), permission="shelve", immediate=True,
@@ -189,9 +190,9 @@ class CatalogModelAdmin(BulkMixin, PortalAdmin):
     def profiles_shown(self, row: Any) -> int:
         return int(row.profile_count)
 
-    @admin.display(description=_("workspace"), ordering="workspace__name", empty_value=_("all"))
-    def workspace_shown(self, row: CatalogModel) -> str | None:
-        return row.workspace.name if row.workspace else None
+    @admin.display(description=_("workspace"), ordering="workspace__name")
+    def workspace_shown(self, row: CatalogModel) -> str:
+        return row.workspace.name if row.workspace else _now("all")
 
     @admin.display(description=_("at a glance"))
     def facts_shown(self, row: CatalogModel) -> str:

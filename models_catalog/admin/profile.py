@@ -76,10 +76,10 @@ class ProfileAdmin(BulkMixin, PortalAdmin):
             field.queryset = field.queryset.filter(model=obj.model_id)
         return form
 
-    def save_model(self, request: HttpRequest, obj: Profile, form: ModelForm[Any], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         services.put_profile(actor_of(request), obj)
 
-    def delete_model(self, request: HttpRequest, obj: Profile) -> None:
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
         services.delete_profile(actor_of(request), obj)
 
     @admin.display(description=_("model"), ordering="model__name")

@@ -32,12 +32,13 @@ class EngineReleaseAdmin(BulkMixin, PortalAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(profile_count=counted(Profile.objects.all(), "release"))
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.annotate(profile_count=counted(Profile.objects.all(), "release"))
 
-    def save_model(self, request: HttpRequest, obj: EngineRelease, form: ModelForm[Any], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         services.put_release(actor_of(request), obj)
 
-    def delete_model(self, request: HttpRequest, obj: EngineRelease) -> None:
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
         services.delete_release(actor_of(request), obj)
 
     @admin.display(description=_("can be chosen"), ordering="enabled")

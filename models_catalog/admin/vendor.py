@@ -30,12 +30,18 @@ class VendorAdmin(BulkMixin, PortalAdmin):
     fieldsets = ((None, {"fields": ("slug", "names", "homepage")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(model_count=counted(CatalogModel.objects.all(), "vendor"))
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.annotate(model_count=counted(CatalogModel.objects.all(), "vendor"))
 
-    def save_model(self, request: HttpRequest, obj: Vendor, form: ModelForm[Any], change: bool) -> None:
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "homepage":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         services.put_vendor(actor_of(request), obj)
 
-    def delete_model(self, request: HttpRequest, obj: Vendor) -> None:
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
         services.delete_vendor(actor_of(request), obj)
 
     @admin.display(description=_("name"), ordering="slug")

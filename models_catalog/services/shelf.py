@@ -22,6 +22,9 @@ FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,61}[a-z0-9]")
 IMAGE = re.compile(r"[a-z0-9.{}:-]+(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9._-]{1,128}|@sha256:[0-9a-f]{64})")
 
 
+MOST_TOKENS = 2**31 - 1  # the database's own limit on some databases, the same on all for us
+
+
 @retry_tx
 def put_vendor(actor: Actor, row: Vendor) -> Vendor:
     """Create or change a vendor; `names` by language, such as {"enUS": …, "zhCN": …}. Operators only."""
@@ -67,6 +70,8 @@ def _check_shape(row: CatalogModel) -> None:
         if not isinstance(getattr(row, name), kind):
             wanted = _("an object") if kind is dict else _("a list")
             raise Invalid(_("This takes %(wanted)s.") % {"wanted": wanted}, field=name)
+    if isinstance(row.context_tokens, int) and row.context_tokens > MOST_TOKENS:
+        raise Invalid(_("No model reads that many tokens."), field="context_tokens")
     if row.parameters and row.parameters_active and row.parameters_active > row.parameters:
         raise Invalid(_("More parameters are active than there are."), field="parameters_active")
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -179,8 +180,6 @@ def test_models_go_on_and_off_the_shelf_after_a_confirmation(operator: Client) -
 
 
 def test_the_shelf_actions_need_their_permission(cast: Cast) -> None:
-    from django.contrib.auth.models import Permission
-
     person: User = make_user("reader", is_staff=True)
     person.user_permissions.set(Permission.objects.filter(codename__in=["view_catalogmodel", "operate"]))
     client = Client()

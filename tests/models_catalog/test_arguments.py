@@ -44,7 +44,7 @@ STRANGE_NAMES: list[Any] = [
     # abbreviations, which an argument parser would complete
     "trust-rem", "--trust", "max-model", "max-m", "served", "gpu-memory-util", "ho", "enable-auto-tool",
     # look-alike characters
-    "trust‐remote‐code", "max‑model‑len", "max–model–len", "max—model—len", "max−model−len", "mаx-model-len",  # noqa: RUF001
+    "trust‐remote‐code", "max‑model‑len", "max–model–len", "max—model—len", "max−model−len", "mаx-model-len",
     "ｍａｘ-model-len", "max-model-len\u200b", "\u202emax-model-len", "‑‑host",
     # aliases and negations have one spelling
     "-tp", "tp", "-q", "-pp", "device-memory-utilization", "no-enforce-eager", "--no-enable-prefix-caching",
@@ -144,7 +144,8 @@ def test_an_argument_in_two_spellings_is_refused() -> None:
 
 @pytest.mark.parametrize(("typed", "meant"), [
     ("max-model-length", "max-model-len"), ("enforce-eagre", "enforce-eager"), ("tensor-parallel", "tensor-parallel-size"),
-    ("gpu-memory-utilisation", "gpu-memory-utilization"), ("-tp", "tensor-parallel-size"), ("no-enforce-eager", "enforce-eager"),
+    ("gpu-memory-utilisation", "gpu-memory-utilization"), ("-tp", "tensor-parallel-size"),
+    ("no-enforce-eager", "enforce-eager"),
 ])
 def test_a_wrong_name_is_answered_with_the_nearest_right_one(typed: str, meant: str) -> None:
     with pytest.raises(Invalid, match=f"“{meant}”"):
