@@ -36,7 +36,7 @@ from portal.tenancy.schemas import Closed
 from portal.tenancy.text import slug_of
 
 router = Router(tags=["deepinfer"])
-DEVICES = re.compile(r"\A(?:cuda:)?(\d{1,3}(?:,\d{1,3}){0,15})\Z")
+DEVICES = re.compile(r"\A(?:cuda:)?([0-9]{1,3}(?:,[0-9]{1,3}){0,15})\Z")
 NAME_CHARS = 56
 
 WORDS: dict[str, str] = {
