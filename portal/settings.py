@@ -92,7 +92,9 @@ SQLITE_OPTIONS: dict[str, Any] = {
 }
 MYSQL_OPTIONS: dict[str, Any] = {
     "charset": "utf8mb4", "isolation_level": "read committed", "connect_timeout": 3, "read_timeout": 30,
-    "init_command": "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout=5",
+    # Leases and deadlines are compared with the database's own Now(), which must be UTC like the stored times.
+    "init_command": "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00', "
+                    "innodb_lock_wait_timeout=5",
 }
 DATABASES = {"default": env.db_url_config(secret("DATABASE_URL") or f"sqlite:///{DATA_DIR}/portal.sqlite3")}
 _database: dict[str, Any] = DATABASES["default"]

@@ -85,7 +85,7 @@ class Supervisor:
                 engine.order, engine.wanted = order, True
             if orders.complete:
                 self._end_others({order.uid for order in orders.engines})
-            self.tick()
+            self._look()
 
     def _end_others(self, wanted: set[str]) -> None:
         self._had_orders = True
@@ -100,21 +100,24 @@ class Supervisor:
             self.lease.epoch = max(self.lease.epoch, epoch)
 
     def tick(self) -> bool:
-        """Look at every engine; whether something changed that the portal should know."""
+        """Look at every engine; whether something changed since the last tick that the portal should know."""
         with self._lock:
-            now = self._clock()
-            self._fence(now)
-            hindrance = "This host waits for the portal." if self._fenced else self.hindrance
-            for uid, engine in list(self.engines.items()):
-                engine.tick(now, hindrance)
-                if engine.gone:
-                    self._forget(uid)
-            if self._had_orders and now >= self._next_strays:
-                self._next_strays = now + STRAYS_SECONDS
-                self._end_strays()
+            self._look()
             shown = {uid: (engine.phase, engine.message) for uid, engine in self.engines.items()}
             changed, self._shown = shown != self._shown, shown
             return changed
+
+    def _look(self) -> None:
+        now = self._clock()
+        self._fence(now)
+        hindrance = "This host waits for the portal." if self._fenced else self.hindrance
+        for uid, engine in list(self.engines.items()):
+            engine.tick(now, hindrance)
+            if engine.gone:
+                self._forget(uid)
+        if self._had_orders and now >= self._next_strays:
+            self._next_strays = now + STRAYS_SECONDS
+            self._end_strays()
 
     def _fence(self, now: float) -> None:
         """Without a lease nothing runs: the portal may have given our engines' places to another host."""
@@ -143,7 +146,7 @@ class Supervisor:
             for engine in self.engines.values():
                 engine.wanted = False
                 engine.end(self._clock(), "The agent on this host was stopped.")
-            self.tick()
+            self._look()
             return not self.engines
 
     def our_pids(self) -> set[int]:
