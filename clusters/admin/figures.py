@@ -65,7 +65,7 @@ def total_of(rows: QuerySet[Any], owner: str, field: str) -> Coalesce:
     return Coalesce(Subquery(summed, output_field=BigIntegerField()), 0)
 
 
-def places_with_capacity(rows: QuerySet[Any]) -> QuerySet[Any]:
+def places_with_capacity(rows: QuerySet[Any]) -> Any:
     """Annotate places with what their nodes have, what is claimed there, and what others use."""
     nodes = Node.objects.all()
     return _with_use(rows, "node__cluster").annotate(
@@ -73,13 +73,13 @@ def places_with_capacity(rows: QuerySet[Any]) -> QuerySet[Any]:
         mem_others=total_of(nodes, "cluster", "memory_used_by_others"))
 
 
-def nodes_with_capacity(rows: QuerySet[Any]) -> QuerySet[Any]:
+def nodes_with_capacity(rows: QuerySet[Any]) -> Any:
     """The same for nodes."""
     return _with_use(rows, "node").annotate(
         cpu=F("cpu_millis"), mem=F("memory_bytes"), mem_others=F("memory_used_by_others"))
 
 
-def _with_use(rows: QuerySet[Any], owner: str) -> QuerySet[Any]:
+def _with_use(rows: QuerySet[Any], owner: str) -> Any:
     claims, gpus = Claim.objects.all(), Accelerator.objects.all()
     own, of_gpus = claims.filter(accelerator=None), claims.exclude(accelerator=None)
     return rows.annotate(

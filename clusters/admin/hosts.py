@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -31,7 +31,7 @@ class HostAdmin(ViewOnlyAdmin):
     actions = ("drain", "undrain", "forget")
     actions_detail = ("drain", "undrain", "forget")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         running = Engine.objects.filter(node=OuterRef("node")).order_by().values("node").annotate(n=Count("pk"))
         return super().get_queryset(request).annotate(
             n_engines=Subquery(running.values("n"), output_field=IntegerField()))

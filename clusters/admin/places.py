@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -25,6 +25,7 @@ from portal.tenancy.adminkit import (
     WorkspaceFilter,
     actor_of,
     confirmed,
+    is_operator,
     shown_once,
     status_badge,
 )
@@ -52,7 +53,7 @@ class NodeInline(ReadOnlyInline):
     show_change_link = True
     per_page = 20
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         return nodes_with_capacity(Node.objects.filter(cluster__in=Cluster.objects.all().visible_to(request.user)))
 
     @admin.display(description=gettext_lazy("CPU"))
@@ -97,7 +98,7 @@ class ClusterAdmin(PortalAdmin):
     seen = ("hosts", "cpu", "memory", "gpu_memory", "message")
     actions_detail = ("add_host",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         return places_with_capacity(super().get_queryset(request)).annotate(
             n_hosts=hosts_count(), n_ready=hosts_count(state=HostState.READY))
 
@@ -110,14 +111,14 @@ class ClusterAdmin(PortalAdmin):
     # A shared place is everybody's: only operators write here, whatever single rights a member of staff has.
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.sees_everything and super().has_add_permission(request))
+        return bool(is_operator(request) and super().has_add_permission(request))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.sees_everything and super().has_change_permission(request, obj))
+        return bool(is_operator(request) and super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only one at a time, and only an empty place: its hosts would lose their home without a word."""
-        if obj is None or not request.user.sees_everything or not super().has_delete_permission(request, obj):
+        if obj is None or not is_operator(request) or not super().has_delete_permission(request, obj):
             return False
         return not obj.nodes.exists() and not obj.endpoints.exists()
 
@@ -190,7 +191,7 @@ class NodeAdmin(ViewOnlyAdmin):
     readonly_fields = fields
     inlines = (AcceleratorInline,)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         return nodes_with_capacity(super().get_queryset(request))
 
     @admin.display(description=gettext_lazy("state"), ordering="ready")

@@ -17,7 +17,7 @@ from portal.tenancy.models import Workspace
 from portal.tenancy.text import clean
 
 
-def with_names(rows: QuerySet[Any]) -> QuerySet[Any]:
+def with_names(rows: QuerySet[Any]) -> Any:
     """Everything that a list shows, in one query without joins: on MariaDB a join under ORDER BY … LIMIT reads all."""
 
     def one(model: Any, key: str, field: str) -> Subquery:

@@ -75,8 +75,8 @@ class EndpointForm(forms.ModelForm[Endpoint]):
             self.fields["replicas"].widget.attrs["min"] = 1
         wanted = self.instance.wanted if self.instance.pk else None
         if wanted is not None:
-            self.initial |= {"profile": wanted.profile_id, "arguments": wanted.spec.get("arguments", {}),
-                             "read_generation": self.instance.generation}
+            self.initial.update({"profile": wanted.profile_id, "arguments": wanted.spec.get("arguments", {}),
+                             "read_generation": self.instance.generation})
             if "arguments" in self.fields:
                 self.fields["arguments"].help_text = _("All of them, as the wanted revision has them. A change makes a "
                                                        "new revision, which replaces the replicas one by one.")

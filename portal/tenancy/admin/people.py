@@ -54,7 +54,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(BaseGroupAdmin, PortalAdmin):  # type: ignore[type-arg,misc]
+class GroupAdmin(BaseGroupAdmin, PortalAdmin):  # type: ignore[misc]
     """Sets of permissions for staff. Whoever could change them could take any right, so only superusers do."""
 
     filter_horizontal = ()

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from .. import services
-from ..adminkit import PortalAdmin, actor_of, adopt
+from ..adminkit import PortalAdmin, actor_of, adopt, is_operator
 from ..models import ApiKey, Membership, Workspace
 
 
@@ -59,7 +59,7 @@ class WorkspaceAdmin(PortalAdmin):
         (_("Limits"), {"description": _("An empty limit means no limit."), "fields": (services.LIMIT_FIELDS,)}),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         keys = ApiKey.objects.filter(revoked_at=None)
         return super().get_queryset(request).annotate(
             n_members=count_of(Membership.objects.all()), n_keys=count_of(keys))
@@ -73,14 +73,14 @@ class WorkspaceAdmin(PortalAdmin):
         return int(row.n_keys or 0)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        limits = () if request.user.sees_everything else services.LIMIT_FIELDS
+        limits = () if is_operator(request) else services.LIMIT_FIELDS
         return ("slug", *limits) if obj else ()
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
         return [MembershipInline] if obj else []
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.sees_everything and super().has_add_permission(request))
+        return bool(is_operator(request) and super().has_add_permission(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -1,7 +1,7 @@
 """The admin kit: what every page of the admin is built from. docs/admin.md shows how to use it."""
 
 from .actions import ConfirmForm, confirmed
-from .base import PortalAdmin, ViewOnlyAdmin, actor_of, adopt, scoped
+from .base import PortalAdmin, ViewOnlyAdmin, actor_of, adopt, is_operator, scoped
 from .filters import PeriodFilter, RelatedOnlyFilter, WorkspaceFilter
 from .once import shown_once
 from .paging import CappedPaginator
@@ -9,5 +9,5 @@ from .status import age, sheet, status_badge
 
 __all__ = [
     "CappedPaginator", "ConfirmForm", "PeriodFilter", "PortalAdmin", "RelatedOnlyFilter", "ViewOnlyAdmin",
-    "WorkspaceFilter", "actor_of", "adopt", "age", "confirmed", "scoped", "sheet", "shown_once", "status_badge",
+    "WorkspaceFilter", "actor_of", "adopt", "age", "confirmed", "is_operator", "scoped", "sheet", "shown_once", "status_badge",
 ]
