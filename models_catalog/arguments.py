@@ -141,21 +141,20 @@ def _string(option: Option, value: Any) -> str:
 
 
 def _object(option: Option, value: Any) -> dict[str, Any]:
-    """An object with listed members only, each a plain number, word or truth value."""
+    """An object with listed members only, each of its own type or one of its words."""
     if not isinstance(value, Mapping) or not value:
         _refuse(_("“%(name)s” takes an object with some of: %(keys)s.")
                 % {"name": option.name, "keys": ", ".join(option.keys)})
     for key, member in value.items():
-        if key not in option.keys:
+        kind = option.keys.get(key) if isinstance(key, str) else None
+        if kind is None:
             _refuse(_("“%(name)s” has no member “%(key)s” that is permitted.")
                     % {"name": option.name, "key": str(key)[:100]})
-        if isinstance(member, bool):
-            continue
-        if isinstance(member, str):
-            if not TEXT.fullmatch(member):
-                _refuse(_("“%(name)s” has a value with characters that are not permitted.") % {"name": option.name})
-            continue
-        _number(option, member)
+        whole = f"{option.name}.{key}"
+        if isinstance(kind, str):
+            READERS[kind](Option(whole, kind, range=option.range), member)
+        else:
+            _string(Option(whole, "string", choices=tuple(kind)), member)
     return dict(value)
 
 

@@ -6,7 +6,7 @@ import csv
 import json
 from typing import Any
 
-import tablib
+import tablib  # type: ignore[import-untyped]
 from import_export.formats import base_formats
 
 # What makes a spreadsheet take a cell for a formula (reliability.md, T42).

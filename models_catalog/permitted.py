@@ -9,22 +9,25 @@ itself (`model`, `host`, `port`, `served-model-name`), and what would hide the e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+# A member of an object: flag, integer or number, or the words that it may be.
+Member = str | tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Permit:
-    """`low` and `high` bound numbers, both included; `keys` are the members that an object may have."""
+    """`low` and `high` bound numbers, both included; `keys` are an object's members with type or choices."""
 
     help: str | Promise
     low: float | None = None
     high: float | None = None
-    keys: tuple[str, ...] = ()
+    keys: Mapping[str, Member] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
 
@@ -50,11 +53,16 @@ PERMITTED: dict[str, Permit] = {
     "model-impl": Permit(_("Which code base computes the model."), choices=("auto", "vllm", "transformers")),
     "override-generation-config": Permit(
         _("Defaults for requests that don't name them."),
-        keys=("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_new_tokens")),
+        low=0, high=TOKENS, keys={"temperature": "number", "top_p": "number", "top_k": "integer", "min_p": "number",
+                                  "repetition_penalty": "number", "max_new_tokens": "integer"}),
     "max-logprobs": Permit(_("Most log probabilities that a request may ask for."), low=0, high=1000),
     "logprobs-mode": Permit(_("Which log probabilities a request gets.")),
     "pooler-config": Permit(_("How vectors are made from a model's states."),
-                            keys=("pooling_type", "seq_pooling_type", "normalize", "use_activation", "dimensions")),
+                            low=1, high=MANY, keys={
+                                "pooling_type": ("CLS", "LAST", "MEAN", "ALL", "STEP"),
+                                "seq_pooling_type": ("CLS", "LAST", "MEAN"), "tok_pooling_type": ("ALL", "STEP"),
+                                "use_activation": "flag", "dimensions": "integer",
+                                "enable_chunked_processing": "flag", "max_embed_len": "integer"}),
     # how it computes
     "enforce-eager": Permit(_("Without graphs: starts sooner, answers more slowly.")),
     "optimization-level": Permit(_("How much time to spend on compiling."), choices=("0", "1", "2", "3")),
@@ -108,7 +116,8 @@ PERMITTED: dict[str, Permit] = {
                           without=("None", "custom_class", "draft_model", "extract_hidden_states")),
     "spec-tokens": Permit(_("Tokens to guess ahead."), low=1, high=64),
     # pictures and sound
-    "limit-mm-per-prompt": Permit(_("Most pictures, videos or sounds in a request."), keys=("image", "video", "audio"),
+    "limit-mm-per-prompt": Permit(_("Most pictures, videos or sounds in a request."),
+                                  keys=dict.fromkeys(("image", "video", "audio"), "integer"),
                                   low=0, high=10_000),
     "language-model-only": Permit(_("Leave the picture part of the model out.")),
     "mm-processor-cache-gb": Permit(_("Memory for prepared pictures, in GiB."), low=0, high=1024),
@@ -121,8 +130,8 @@ PERMITTED: dict[str, Permit] = {
     "reasoning-parser": Permit(_("How the model marks its thinking.")),
     "chat-template-content-format": Permit(_("How the parts of a message reach the template.")),
     "structured-outputs-config": Permit(
-        _("How answers are held to a schema."), keys=("backend", "disable_any_whitespace",
-                                                      "disable_additional_properties")),
+        _("How answers are held to a schema."), keys={
+            "backend": ("auto", "xgrammar", "guidance", "outlines", "lm-format-enforcer")}),
     "enable-prompt-tokens-details": Permit(_("Say how many tokens of the prompt came from the cache.")),
     "enable-force-include-usage": Permit(_("Send the usage with every stream.")),
 }
@@ -170,5 +179,5 @@ def bounds(permit: Permit) -> dict[str, Any]:
     if permit.low is not None or permit.high is not None:
         values["range"] = [permit.low, permit.high]
     if permit.keys:
-        values["keys"] = list(permit.keys)
+        values["keys"] = {name: kind if isinstance(kind, str) else list(kind) for name, kind in permit.keys.items()}
     return values

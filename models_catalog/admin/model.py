@@ -121,8 +121,9 @@ class CatalogModelAdmin(BulkMixin, PortalAdmin):
         return CatalogModel.objects.filter(Q(pk__in=visible) | Q(workspace__in=own))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(profile_count=counted(Profile.objects.all(), "model"))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(
+            profile_count=counted(Profile.objects.all(), "model"))
+        return rows
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         services.put_model(actor_of(request), obj)

@@ -32,8 +32,9 @@ class EngineReleaseAdmin(BulkMixin, PortalAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(profile_count=counted(Profile.objects.all(), "release"))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(
+            profile_count=counted(Profile.objects.all(), "release"))
+        return rows
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         services.put_release(actor_of(request), obj)

@@ -30,8 +30,9 @@ class VendorAdmin(BulkMixin, PortalAdmin):
     fieldsets = ((None, {"fields": ("slug", "names", "homepage")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(model_count=counted(CatalogModel.objects.all(), "vendor"))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(
+            model_count=counted(CatalogModel.objects.all(), "vendor"))
+        return rows
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "homepage":

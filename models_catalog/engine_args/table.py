@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class Option:
     type: str
     choices: tuple[str, ...] = ()
     range: tuple[float | None, float | None] = (None, None)
-    keys: tuple[str, ...] = ()
+    keys: Mapping[str, str | list[str]] = field(default_factory=dict)
     many: bool = False
 
     @property
@@ -59,7 +60,7 @@ def load_table(kind: str, version: str) -> Table | None:
 
 def _option(row: dict[str, Any]) -> Option:
     low, high = row.get("range", (None, None))
-    return Option(row["name"], row["type"], tuple(row.get("choices", ())), (low, high), tuple(row.get("keys", ())),
+    return Option(row["name"], row["type"], tuple(row.get("choices", ())), (low, high), row.get("keys", {}),
                   row.get("many", False))
 
 
