@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._buffered = 0
         self._is_paused = False
         self._is_framed = False
+        self._keeps_alive = False
         self._error: UpstreamError | None = None
         self.active_at = self._loop.time()
 
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_reusable(self) -> bool:
-        return self.is_complete and not self._is_lost and not self._is_paused and self._parser.should_keep_alive()
+        return self.is_complete and not self._is_lost and not self._is_paused and self._keeps_alive
 
     @property
     def is_open(self) -> bool:
@@ -146,6 +147,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.has_head:
             self.is_complete = True
+            self._keeps_alive = self._parser.should_keep_alive()  # the parser forgets it when this returns
         else:
             self.headers = []  # an interim answer (100 to 199); the real one follows
 

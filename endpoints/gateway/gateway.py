@@ -11,7 +11,7 @@ import msgspec
 
 from . import body as bodies
 from .book import Book
-from .call import CLIENT_GONE, Call, ClientGone, HangUpWatch, Receive, Scope, Send
+from .call import CLIENT_GONE, Call, ClientGone, HangUpWatch, Message, Receive, Scope, Send
 from .config import Config, from_environment
 from .connection import TooSlow, UpstreamError
 from .credentials import credential
@@ -213,7 +213,7 @@ class Gateway:
         self.book.tick(now)
 
 
-async def _rest(call: Call, message: dict[str, object]) -> bytes:
+async def _rest(call: Call, message: Message) -> bytes:
     parts: list[bytes] = []
     size = 0
     while message["type"] == "http.request":

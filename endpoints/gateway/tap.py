@@ -65,7 +65,8 @@ def usage_in_tail(tail: bytes) -> Usage:
 
 def _closings(tail: bytes, start: int) -> list[int]:
     """Where the object that opens at `start` may end, first place first."""
-    found, at = [], start
+    found: list[int] = []
+    at = start
     while start >= 0 and len(found) < 8 and (at := tail.find(b"}", at)) >= 0:
         at += 1
         found.append(at)

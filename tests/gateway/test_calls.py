@@ -117,3 +117,11 @@ def test_a_log_line_has_tokens_and_request_id_and_no_secret(
     assert "very-private" not in tenant.server.log
     assert client.api_key.rpartition("-")[2] not in tenant.server.log
     assert "engine-token" not in tenant.server.log
+
+
+def test_connections_to_the_engine_are_used_again(client: openai.OpenAI, engine: OpenAIBackend) -> None:
+    for number in range(10):
+        answer = client.chat.completions.create(model="tiny-chat", messages=HELLO, stream=number % 2 == 0)
+        if number % 2 == 0:
+            list(answer)
+    assert engine.connections == 1
