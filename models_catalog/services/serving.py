@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from clusters.states import ClusterKind
@@ -38,9 +39,9 @@ def put_artifact(actor: Actor, row: Artifact) -> Artifact:
         row.token = ""
     if old is not None and old.model_id != row.model_id and row.profiles.exists():
         raise Conflict(_("Profiles use this artifact; it stays with its model."), field="model")
-    # MySQL compares without case, SQLite with it: both shall say the same.
-    twins = Artifact.objects.filter(model=row.model, kind=row.kind, location__iexact=row.location,
-                                    revision__iexact=row.revision).exclude(pk=row.pk)
+    # Databases differ in how they compare case, and so do hubs: folded here, the answer is the same everywhere.
+    twins = Artifact.objects.alias(place=Lower("location"), commit=Lower("revision")).filter(
+        model=row.model, kind=row.kind, place=row.location.lower(), commit=row.revision.lower()).exclude(pk=row.pk)
     taken = _("This model already has that artifact.")
     if twins.exists():
         raise Conflict(taken, field="location")
