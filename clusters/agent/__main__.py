@@ -102,11 +102,11 @@ def main(argv: list[str] | None = None) -> int:
     except (AlreadyRunning, Refused, OSError, ValueError) as error:
         print(f"agent: {error}", file=sys.stderr)
         return 1
-    work(options, state, identity)
-    return 0
+    return 0 if work(options, state, identity) else 1
 
 
-def work(options: argparse.Namespace, state: StateDir, identity: Identity) -> None:
+def work(options: argparse.Namespace, state: StateDir, identity: Identity) -> bool:
+    """Run until told to end; whether all went well."""
     engines_dir = options.engines_dir.absolute()
     place = Place(state.state_id(), engines_dir, identity.address, options.local)
     prober = Prober()
@@ -117,10 +117,11 @@ def work(options: argparse.Namespace, state: StateDir, identity: Identity) -> No
         signal.signal(number, lambda *_: agent.stopping.set())
     supervisor.adopt()
     log.info("running", extra={"host": identity.host, "server": options.server})
-    agent.run(stop_engines=options.stop_engines_on_exit)
+    well = agent.run(stop_engines=options.stop_engines_on_exit)
     prober.close()
     state.close()
     log.info("ended")
+    return well
 
 
 if __name__ == "__main__":

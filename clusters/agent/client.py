@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -58,6 +59,16 @@ class Client:
         except (ValueError, KeyError, TypeError) as error:
             raise Away("the portal's answer has no version") from error
 
+    def upgrade(self, path: str) -> tuple[str, dict[str, str]]:
+        """Where a WebSocket at `path` opens, and the headers that sign its request."""
+        name = f"[{self._name}]" if ":" in self._name else self._name
+        address = f"{'wss' if self._https else 'ws'}://{name}{f':{self._port}' if self._port else ''}{self._base}{path}"
+        return address, self.key.headers(self.host, "GET", self._base + path, b"", self._wall() + self._ahead)
+
+    def dial(self, seconds: float) -> socket.socket:
+        """A bare connection to the portal. Raises OSError."""
+        return socket.create_connection((self._name, self._port or (443 if self._https else 80)), timeout=seconds)
+
     @staticmethod
     def _decoded(kind: type[T], raw: bytes) -> T:
         try:
@@ -90,9 +101,10 @@ class Client:
             connection.close()
         if answer.status == 200:
             return raw
-        raise self._refusal(answer.status, raw)
+        raise self.refusal(answer.status, raw)
 
-    def _refusal(self, status: int, raw: bytes) -> Refused | Away:
+    def refusal(self, status: int, raw: bytes) -> Refused | Away:
+        """What an answer other than 200 means; learns the portal's time where our clock was refused."""
         try:
             error = json.loads(raw)["error"]
             refusal = Refused(status, str(error["code"])[:40], str(error["message"])[:300], int(error.get("epoch", 0)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .state import read_json, write_json
 
+log = logging.getLogger("agent")
 WINDOW_SECONDS = 600.0
 MOST_STARTS = 5
 FIRST_WAIT, LONGEST_WAIT = 10.0, 300.0
@@ -48,7 +50,11 @@ class History:
         return found
 
     def save(self, folder: Path) -> None:
-        write_json(folder / "history.json", asdict(self))
+        """Keep it, where the disk has room; a full disk ends no engine."""
+        try:
+            write_json(folder / "history.json", asdict(self))
+        except OSError as error:
+            log.warning("can't keep the history of an engine", extra={"engine": folder.name, "error": str(error)})
 
     def note_start(self, now: float, seconds: float) -> None:
         if self.starts or self.failures:

@@ -31,17 +31,30 @@ class Agent:
         self._told_inventory: Inventory | None = None
         self._conditions: tuple[Condition, ...] = ()
         self._next_inventory = 0.0
-        self.ended: str = ""
+        self.failed = False
 
-    def run(self, *, stop_engines: bool) -> None:
-        """Work until `stopping` is set. With `stop_engines`, none is left behind."""
+    def run(self, *, stop_engines: bool) -> bool:
+        """Work until `stopping` is set; whether all went well. With `stop_engines`, none is left behind.
+
+        A failed agent leaves its engines to the one that is started after it.
+        """
         for work in (self._talking, self._listening):
-            threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True).start()
+            threading.Thread(target=self._guarded, args=(work,), name=work.__name__.strip("_"), daemon=True).start()
         while not self.stopping.wait(TICK_SECONDS):
             if self._supervisor.tick():
                 self._talk.set()
-        if stop_engines:
+        if stop_engines and not self.failed:
             self._end_engines()
+        return not self.failed
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """An agent that lost one of its threads is no agent: it ends, to be started anew."""
+        try:
+            work()
+        except Exception:  # whatever it was, it is logged and the process ends
+            log.exception("the agent failed")
+            self.failed = True
+            self.stopping.set()
 
     def _end_engines(self) -> None:
         until = self._clock() + END_SECONDS

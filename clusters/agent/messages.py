@@ -9,22 +9,26 @@ import hashlib
 from dataclasses import dataclass
 from typing import Annotated
 
-from .strict import Between, Malformed, Upto, decode, encode
+from .strict import Between, Malformed, Shape, Upto, decode, encode
 
 __all__ = [
-    "MAX_ANSWER", "MAX_REQUEST", "Condition", "EngineOrder", "EngineReport", "Enrol", "Enrolled", "Gpu", "Inventory",
-    "Malformed", "Orders", "Sync", "decode", "encode", "signed_text",
+    "MAX_ANSWER", "MAX_REQUEST", "TUNNEL_FRAME", "TUNNEL_WINDOW", "Condition", "Connected", "Dial", "EngineOrder",
+    "EngineReport", "Enrol", "Enrolled", "Gpu", "Inventory", "Malformed", "Orders", "Sync", "Took", "decode", "encode",
+    "signed_text",
 ]
 
 MAX_REQUEST = 2 * 1024**2
 MAX_ANSWER = 4 * 1024**2
 LOG_CHARS = 16_000
+# Bytes of a tunnel's frame at most, and on the way at most: sent by one side, not yet passed on by the other.
+TUNNEL_FRAME = 64 * 1024
+TUNNEL_WINDOW = 256 * 1024
 
 Word = Annotated[str, Upto(64)]
 Name = Annotated[str, Upto(253)]
 Line = Annotated[str, Upto(1000)]
 Log = Annotated[str, Upto(LOG_CHARS)]
-Uid = Annotated[str, Upto(36)]
+Uid = Annotated[str, Shape(r"[0-9A-Za-z-]{1,36}")]
 Count = Annotated[int, Between(0, 2**31 - 1)]
 Size = Annotated[int, Between(0, 2**62)]
 
@@ -73,6 +77,7 @@ class Enrol:
     local: bool
     agent_version: Annotated[str, Upto(32)]
     inventory: Inventory
+    tunnel: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,25 @@ class Orders:
     margin_seconds: Annotated[int, Between(0, 3600)]
     heartbeat_seconds: Annotated[int, Between(1, 3600)]
     engines: Annotated[tuple[EngineOrder, ...], Upto(256)]
+
+
+@dataclass(frozen=True)
+class Dial:
+    """In a tunnel, to the agent: connect to the engine at this port of your host."""
+
+    port: Annotated[int, Between(1, 65535)]
+
+
+@dataclass(frozen=True)
+class Connected:
+    """In a tunnel, to the gateway: the engine is there; from now on binary frames are its bytes and yours."""
+
+
+@dataclass(frozen=True)
+class Took:
+    """In a tunnel, both ways: so many more bytes of yours have been passed on."""
+
+    took: Annotated[int, Between(1, TUNNEL_WINDOW)]
 
 
 def signed_text(method: str, path: str, body: bytes, at: str, nonce: str) -> bytes:

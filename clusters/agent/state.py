@@ -25,6 +25,7 @@ class Identity:
     host: str = ""
     server: str = ""
     address: str = ""
+    tunnel: bool = False
 
 
 class StateDir:
@@ -71,13 +72,14 @@ class StateDir:
         return path
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
     """Replace the file in one step, readable by its owner only. Raises OSError."""
     temporary = path.with_suffix(f".{os.getpid()}.new")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 

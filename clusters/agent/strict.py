@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,13 @@ class Between:
 
     low: int
     high: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A pattern that matches the whole text."""
+
+    pattern: str
 
 
 def decode(kind: type[T], raw: bytes, *, most: int) -> T:
@@ -84,7 +92,9 @@ def _build(kind: Any, value: object, path: str) -> Any:
     return value
 
 
-def _bounded(value: Any, bound: Upto | Between, path: str) -> Any:
+def _bounded(value: Any, bound: Upto | Between | Shape, path: str) -> Any:
+    if isinstance(bound, Shape) and not re.fullmatch(bound.pattern, value):
+        raise Malformed(f"{path} has the wrong form")
     if isinstance(bound, Upto) and len(value) > bound.most:
         raise Malformed(f"{path} is longer than {bound.most}")
     if isinstance(bound, Between) and not bound.low <= value <= bound.high:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import shutil
 import threading
@@ -13,9 +12,9 @@ from pathlib import Path
 from .engines import LOG_SECONDS_READY, Engine
 from .health import Probe
 from .history import boot_id
-from .messages import EngineReport, Orders
-from .process import Place, Running, find_marked, kill_all, leader
-from .state import StateDir, read_json
+from .messages import EngineOrder, EngineReport, Orders
+from .process import Place, Running, find_marked, kill_all, leader, listens
+from .state import StateDir, read_json, write_json
 
 log = logging.getLogger("agent")
 STRAYS_SECONDS = 30.0
@@ -40,10 +39,10 @@ class Lease:
         """The lease counts from when it was asked for, so that no time on the way makes it longer."""
         self.until = asked_at + orders.lease_seconds - orders.margin_seconds
         self.epoch, self.version = orders.epoch, orders.version
-        text = json.dumps({"boot": boot_id(), "until": self.until, "epoch": self.epoch})
-        temporary = self.path.with_suffix(".new")
-        temporary.write_text(text)
-        temporary.replace(self.path)
+        try:
+            write_json(self.path, {"boot": boot_id(), "until": self.until, "epoch": self.epoch}, sync=False)
+        except OSError as error:
+            log.warning("can't keep the lease", extra={"error": str(error)})
 
 
 class Supervisor:
@@ -81,11 +80,20 @@ class Supervisor:
                 return
             self.lease.renew(asked_at, orders)
             for order in orders.engines:
-                engine = self.engines.get(order.uid) or self.engines.setdefault(order.uid, self._engine(order.uid))
-                engine.order, engine.wanted = order, True
+                self._take(order)
             if orders.complete:
                 self._end_others({order.uid for order in orders.engines})
             self._look()
+
+    def _take(self, order: EngineOrder) -> None:
+        engine = self.engines.get(order.uid)
+        if engine is None:
+            try:
+                engine = self.engines[order.uid] = self._engine(order.uid)
+            except OSError as error:  # tried again with the next orders
+                log.warning("no room for an engine's folder", extra={"engine": order.uid, "error": str(error)})
+                return
+        engine.order, engine.wanted = order, True
 
     def _end_others(self, wanted: set[str]) -> None:
         self._had_orders = True
@@ -148,6 +156,12 @@ class Supervisor:
                 engine.end(self._clock(), "The agent on this host was stopped.")
             self._look()
             return not self.engines
+
+    def serves(self, port: int) -> bool:
+        """Whether an engine of ours listens at this port."""
+        with self._lock:
+            found = [one for one in self.engines.values() if one.running is not None and one.running.port == port]
+        return any(engine.phase == "READY" or listens(engine.processes()) for engine in found)
 
     def our_pids(self) -> set[int]:
         return {running.pid for found in find_marked(self._place.state_id).values() for running in found}

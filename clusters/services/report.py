@@ -11,9 +11,10 @@ from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from clusters.agent.messages import EngineOrder, EngineReport, Orders, Sync
+from clusters.agent.messages import MAX_ANSWER, EngineOrder, EngineReport, Orders, Sync, decode, encode
 from portal.tenancy.db import retry_tx
 from portal.tenancy.errors import Conflict
+from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.queue import after_commit
 from portal.tenancy.text import clean
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 # What a report may change of an engine; the wish (stop, launch, claims) is never among it.
 REPORTED = ("phase", "message", "cause", "pid", "port", "restarts", "exit_code")
 LOGS = ("log", "previous_log")
+BAD_ORDER = "bad_order"
 LOOK_AT = "endpoints.tasks.look_at"
 
 
@@ -114,7 +116,7 @@ def _changed(engine: Engine, report: EngineReport | None) -> Change | None:
 
 def _values(engine: Engine, report: EngineReport | None) -> dict[str, Any]:
     if report is None:  # the agent doesn't know it (yet, or any more): it doesn't run
-        return {} if engine.stop else {"phase": Phase.ASSIGNED, "pid": None, "port": None}
+        return {} if engine.stop or engine.cause == BAD_ORDER else {"phase": Phase.ASSIGNED, "pid": None, "port": None}
     values: dict[str, Any] = {
         "phase": report.phase if report.phase in AGENT_PHASES else Phase.STARTING,
         "message": clean(report.message, 1000), "cause": clean(report.cause, 32), "pid": report.pid,
@@ -143,19 +145,35 @@ def forget_engines(engines: Sequence[Engine]) -> None:
 
 def _orders(host: Host, engines: Sequence[Engine], epoch: int) -> Orders:
     # The version was read before the engines: where it is too old the agent only asks once more.
+    orders = [_order(host, engine) for engine in engines]
     return Orders(
         complete=True, version=host.wanted_version, epoch=epoch, lease_seconds=round(states.LEASE.total_seconds()),
         margin_seconds=round(states.LEASE_MARGIN.total_seconds()),
         heartbeat_seconds=round(states.HEARTBEAT.total_seconds()),
-        engines=tuple(_order(host, engine) for engine in engines))
+        engines=tuple(order for order in orders if order is not None))
 
 
-def _order(host: Host, engine: Engine) -> EngineOrder:
-    launch = engine.launch
-    return EngineOrder(
-        uid=str(engine.uid), engine=launch["engine"], release=launch["release"], argv=tuple(launch["argv"]),
-        env=dict(launch["env"]), devices=tuple(launch["devices"]), start_seconds=int(launch["start_seconds"]),
-        token="" if host.is_local else engine.secret("token"))
+def _order(host: Host, engine: Engine) -> EngineOrder | None:
+    """The order as an agent can read it; None for one that it couldn't, so that the others still reach it."""
+    try:
+        launch = engine.launch
+        order = EngineOrder(
+            uid=str(engine.uid), engine=launch["engine"], release=launch["release"], argv=tuple(launch["argv"]),
+            env=dict(launch["env"]), devices=tuple(launch["devices"]), start_seconds=int(launch["start_seconds"]),
+            token="" if host.is_local else engine.secret("token"))
+        return decode(EngineOrder, encode(order), most=MAX_ANSWER)
+    except (KeyError, TypeError, ValueError, SecretUnreadable) as error:
+        _mark_bad(engine, error)
+        return None
+
+
+def _mark_bad(engine: Engine, error: Exception) -> None:
+    log.error("an order can't be sent", extra={"engine": str(engine.uid), "error": type(error).__name__})
+    if engine.cause != BAD_ORDER:
+        Engine.objects.filter(pk=engine.pk).update(
+            phase=Phase.CRASHLOOP, phase_since=Now(), cause=BAD_ORDER,
+            message=_("The order for this engine can't be sent: %(error)s") % {"error": clean(error, 300)})
+        after_commit(LOOK_AT, str(engine.endpoint_uid))
 
 
 def bump_version(host: Host) -> None:

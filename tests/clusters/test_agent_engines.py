@@ -276,6 +276,23 @@ def test_disk_pressure_holds_up_starts_but_not_what_runs(host: Host) -> None:
     host.phase("READY", "e2")
 
 
+def test_a_disk_that_takes_no_file_ends_no_engine(host: Host) -> None:
+    host.give(host.order("e1"))
+    host.phase("READY", "e1")
+    before = host.pids()
+    host.state.path.rename(host.folder / "away")
+    host.state.path.write_text("a file where the folder was: every write fails")
+    host.give(host.order("e1"), host.order("e2"))
+    for _ in range(3):
+        host.supervisor.tick()
+    assert host.engine("e1").phase == "READY"
+    assert host.pids() == before
+    host.state.path.unlink()
+    (host.folder / "away").rename(host.state.path)
+    host.give(host.order("e1"), host.order("e2"))
+    host.phase("READY", "e2")
+
+
 @pytest.mark.parametrize(("values", "words"), [
     ({"release": "absent-1"}, "absent-1 is not installed"),
     ({"release": "../../bin"}, "not the name of a folder"),

@@ -161,6 +161,26 @@ def test_a_report_of_an_older_lease_is_refused_with_the_new_epoch(host: Host) ->
         sync(host, epoch=6)
 
 
+@pytest.mark.parametrize("launch", [{}, {"argv": ["x" * 9000]}, {"env": {"A": 1}}, {"release": None}])
+def test_an_order_that_cannot_be_sent_does_not_hold_up_the_others(host: Host, launch: dict[str, Any]) -> None:
+    good, bad = order_engine(host, "/models/x"), order_engine(host, "/models/y")
+    Engine.objects.filter(pk=bad.pk).update(launch={**bad.launch, **launch} if launch else {})
+    for _ in range(2):
+        assert [order.uid for order in sync(host).engines] == [str(good.uid)]
+        bad.refresh_from_db()
+        assert (bad.phase, bad.cause) == (Phase.CRASHLOOP, "bad_order")
+    Engine.objects.filter(pk=bad.pk).update(stop=True)
+    sync(host)
+    assert Engine.objects.get() == good
+
+
+def test_a_secret_that_cannot_be_read_does_not_hold_up_the_others(host: Host) -> None:
+    Host.objects.update(is_local=False)
+    good, bad = order_engine(host, "/models/x"), order_engine(host, "/models/y")
+    Engine.objects.filter(pk=bad.pk).update(token=good.token)
+    assert [order.uid for order in sync(host).engines] == [str(good.uid)]
+
+
 def test_the_queries_of_a_report_do_not_grow_with_engines(host: Host) -> None:
     engines = [order_engine(host, "/models/x") for _ in range(12)]
     one = [report(engines[0])]
