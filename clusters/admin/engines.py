@@ -12,9 +12,9 @@ from portal.tenancy.text import clean
 
 
 def phase_badge(row: Engine) -> SafeString:
-    """How far the process is and since when, dotted where its agent has fallen silent."""
+    """How far the process is and when that was said, dotted where its agent has fallen silent."""
     stale = row.reported_at is None or timezone.now() - row.reported_at > 3 * HEARTBEAT
-    return status_badge(row.get_phase_display(), COLOURS.get(row.phase, "bad"), seen=row.phase_since,
+    return status_badge(row.get_phase_display(), COLOURS.get(row.phase, "bad"), seen=row.reported_at,
                         stale=stale and row.phase != "ASSIGNED")
 
 

@@ -18,8 +18,9 @@ WIDTH = 100.0
 
 
 def gib(value: int | None) -> str:
-    """Bytes as GiB with one decimal, as people compare memory."""
-    return f"{(value or 0) / GIB:.1f} GiB"
+    """Bytes as GiB with at most one decimal, as people compare memory."""
+    size = (value or 0) / GIB
+    return f"{size:,.0f} GiB" if size >= 100 else f"{size:.1f} GiB"
 
 
 def cpus(millis: int | None) -> str:

@@ -21,7 +21,8 @@ def with_names(rows: QuerySet[Any]) -> Any:
     """Everything that a list shows, in one query without joins: on MariaDB a join under ORDER BY … LIMIT reads all."""
 
     def one(model: Any, key: str, field: str) -> Subquery:
-        return Subquery(model.objects.filter(pk=OuterRef(key)).values(field)[:1])
+        # Without order_by() the default order of revisions would join the outer table under its own name.
+        return Subquery(model.objects.filter(pk=OuterRef(key)).order_by().values(field)[:1])
 
     return rows.annotate(
         workspace_name=one(Workspace, "workspace_id", "name"), place_name=one(Cluster, "cluster_id", "name"),

@@ -17,7 +17,7 @@ from clusters.models import Engine
 from clusters.states import COLOURS as PHASE_COLOURS
 from clusters.states import HEARTBEAT, Phase
 from endpoints.models import Endpoint, Event, Revision
-from endpoints.states import COLOURS
+from endpoints.states import COLOURS, Status
 from models_catalog.choices import Task
 from portal.tenancy.adminkit import sheet, status_badge
 from portal.tenancy.text import clean
@@ -61,14 +61,21 @@ def _engines(row: Endpoint) -> list[dict[str, Any]]:
         "row": engine, "message": clean(engine.message, 1000), "log": clean(engine.log, LOG_CHARS),
         "previous": clean(engine.previous_log, LOG_CHARS),
         "badge": status_badge(
-            engine.get_phase_display(), PHASE_COLOURS.get(engine.phase, "bad"), seen=engine.phase_since,
+            engine.get_phase_display(), PHASE_COLOURS.get(engine.phase, "bad"), seen=engine.reported_at,
             stale=engine.phase != Phase.ASSIGNED and (engine.reported_at is None or now - engine.reported_at > 3 * HEARTBEAT)),
     } for engine in found]
 
 
 def _events(row: Endpoint) -> list[dict[str, Any]]:
     found = Event.objects.filter(endpoint=row).order_by("-id")[:EVENTS]
-    return [{"row": event, "message": clean(event.message, 1000), "role": COLOURS.get(event.now, "idle")} for event in found]
+    return [{"row": event, "message": clean(event.message, 1000), "badge": _event_badge(event)} for event in found]
+
+
+def _event_badge(event: Event) -> SafeString:
+    if event.kind == "wish":
+        return status_badge(_("asked"), "mean", state="pending")
+    label = Status(event.now).label if event.now in Status.values else event.kind
+    return status_badge(label, COLOURS.get(event.now, "idle"), state=event.now)
 
 
 def curl(row: Endpoint, revisions: list[Revision]) -> str:

@@ -29,6 +29,8 @@ class PrettyJSONField(forms.JSONField):
         super().__init__(**{"required": False, "widget": UnfoldAdminTextareaWidget(attrs=MONO), **kwargs})
 
     def prepare_value(self, value: Any) -> Any:
+        if value is None:
+            return ""
         return json.dumps(value, indent=1, ensure_ascii=False) if isinstance(value, dict) else super().prepare_value(value)
 
     def clean(self, value: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from endpoints import services
 from endpoints.models import Endpoint
 from models_catalog.models import Profile
-from portal.tenancy.adminkit import PortalAdmin, RelatedOnlyFilter, WorkspaceFilter, actor_of, adopt
+from portal.tenancy.adminkit import PortalAdmin, RelatedOnlyFilter, WorkspaceFilter, actor_of, adopt, age
 from portal.tenancy.errors import NotAllowed
 
 from . import cells, detail, live
@@ -39,9 +40,10 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
     """The list answers what runs where and why not; the add form deploys; the change form wishes something else."""
 
     form = EndpointForm
-    list_display = ("name", "state", "workspace_now", "place", "model", "replicas_now", "revision_now", "last_message",
-                    "created_at")
+    list_display = ("name", "state", "workspace_now", "place", "model_now", "replicas_now", "revision_now", "last_message",
+                    "made")
     list_filter = (AttentionFilter, "status", ("cluster", RelatedOnlyFilter), WorkspaceFilter)
+    compressed_fields = False
     list_before_template = "portal/admin/live_list.html"
     search_fields = ("name", "public_name")
     autocomplete_fields = ("workspace", "cluster")
@@ -76,7 +78,7 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
         return str(row.place_name)
 
     @admin.display(description=gettext_lazy("model"), ordering="model_name")
-    def model(self, row: Any) -> str:
+    def model_now(self, row: Any) -> str:
         return row.model_name or "–"
 
     @admin.display(description=gettext_lazy("replicas"), ordering="ready_replicas")
@@ -90,6 +92,10 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
     @admin.display(description=gettext_lazy("last message"))
     def last_message(self, row: Endpoint) -> SafeString:
         return cells.live(row, "message")
+
+    @admin.display(description=gettext_lazy("made"), ordering="created_at")
+    def made(self, row: Endpoint) -> SafeString:
+        return format_html('<time class="age" datetime="{}">{}</time>', row.created_at.isoformat(), age(row.created_at))
 
     def row_note(self, row: Any) -> str:
         return f"{row.workspace_name} · {row.place_name} · {row.get_status_display()}"
@@ -178,7 +184,7 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None,
     ) -> HttpResponse:
         row = self.find_row(request, object_id)
-        more = {**(extra_context or {}), **(detail.context(row) if row else {})}
+        more = {**(extra_context or {}), **(detail.context(row) if row else {}), "show_save_and_add_another": False}
         return super().change_view(request, object_id, form_url, more)  # type: ignore[no-any-return]
 
 
