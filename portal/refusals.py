@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
@@ -53,6 +54,8 @@ class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type != "application/json":
             raise WrongType()
+        if len(request.body) > (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0):  # a chunked body names no length before
+            raise TooLarge(str(WORDS[413][1]))
         data = json.loads(request.body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
         if b"\\u" in request.body:
             json.dumps(data, ensure_ascii=False).encode()
@@ -149,14 +152,18 @@ class ErrorShape:
 
 def shaped(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """`response` itself, or the same refusal in the shape of the JSON door that the path belongs to."""
-    is_json = response.get("Content-Type", "").startswith("application/json")
-    if response.status_code < 400 or is_json or not request.path.startswith((API_PATH, DEEPINFER_PATH)):
+    if not request.path.startswith((API_PATH, DEEPINFER_PATH)):
+        return response
+    # Answers belong to their caller and are a moment old at once; no store between may keep them.
+    response.headers.setdefault("Cache-Control", "no-store")
+    if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
         return response
     code, message = WORDS.get(response.status_code, WORDS[400])
     error = PortalError(str(message), code=code)
     error.status = response.status_code
     answer: Answer = error_response if request.path.startswith(API_PATH) else as_deepinfer
     made = answer(request, error, None)
+    made["Cache-Control"] = "no-store"
     if "Allow" in response:
         made["Allow"] = response["Allow"]
     return made

@@ -47,7 +47,6 @@ def with_error_headers(response: HttpResponse, error: PortalError) -> HttpRespon
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if error.status == 401:
         response["WWW-Authenticate"] = "Bearer"
-    response["Cache-Control"] = "no-store"
     return response
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import logging
+from datetime import datetime, timedelta
 
+from django.db import OperationalError
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
@@ -12,9 +14,11 @@ from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
 from .actor import Actor
+from .db import is_passing
 from .errors import PortalError
 from .models import ApiKey, User, digest_of, split_key
 
+log = logging.getLogger(__name__)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # `last used` is a hint for people, so it is written once a minute at most.
 USED_AGAIN_AFTER = timedelta(minutes=1)
@@ -109,9 +113,18 @@ def key_from(text: str) -> ApiKey | None:
     if not (found or _NOBODY).opens_with(secret) or found is None:
         return None
     if found.last_used_at is None or now - found.last_used_at > USED_AGAIN_AFTER:
-        again = Q(last_used_at=None) | Q(last_used_at__lt=now - USED_AGAIN_AFTER)
-        ApiKey.objects.filter(again, pk=found.pk).update(last_used_at=now)
+        _note_use(found, now)
     return found
+
+
+def _note_use(key: ApiKey, now: datetime) -> None:
+    again = Q(last_used_at=None) | Q(last_used_at__lt=now - USED_AGAIN_AFTER)
+    try:
+        ApiKey.objects.filter(again, pk=key.pk).update(last_used_at=now)
+    except OperationalError as error:
+        if not is_passing(error):
+            raise
+        log.info("the use of a key was not noted, the database is busy")
 
 
 def request_id_of(request: HttpRequest) -> str:

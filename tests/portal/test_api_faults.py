@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from portal.tenancy.models import Workspace, WorkspaceQuerySet
-from tests.cast import Cast
+from tests.cast import Cast, make_cast
 from tests.portal.apiclient import Api, by_key, error_of
 
 UNREADABLE: list[tuple[bytes, int]] = [
@@ -34,6 +35,18 @@ def test_a_body_over_the_limit_is_refused_unread(cast: Cast) -> None:
     raw = b'{"name": "' + b"x" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE + b'"}'
     response = Api(cast.operator).call("POST", "workspaces", raw=raw)
     assert (response.status_code, error_of(response)["code"]) == (413, "too_large")
+
+
+def test_every_answer_has_the_headers_that_keep_it_private(cast: Cast) -> None:
+    caller = Api(cast.alice)
+    answers = [caller.get("workspaces"), caller.get("nothing"), caller.post("workspaces/alpha/keys", {"name": "k"}),
+               Api().get("workspaces"), Api().get("/v1/deployments")]
+    for answer in answers:
+        assert answer["Cache-Control"] == "no-store"
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["X-Frame-Options"] == "DENY"
+        assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
+        assert answer["X-Request-Id"]
 
 
 def test_every_complaint_is_listed_and_no_input_echoed(cast: Cast) -> None:
@@ -94,6 +107,26 @@ def test_a_database_away_before_the_view_is_503_too(cast: Cast, monkeypatch: pyt
     pages = [caller.get("workspaces"), caller.get("/admin/")]
     assert [page.status_code for page in pages] == [503, 503]
     assert error_of(pages[0])["code"] == "unavailable"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite locks the whole database")
+def test_while_another_process_writes_reads_go_on_and_changes_get_503() -> None:
+    cast = make_cast()
+    caller = by_key(cast.alice, cast.alpha)
+    holder = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout=50")
+    try:
+        holder.execute("BEGIN IMMEDIATE")
+        assert caller.get("workspaces/alpha").status_code == 200
+        refused = caller.patch("workspaces/alpha", {"name": "Renamed"})
+        assert (refused.status_code, error_of(refused)["code"]) == (503, "unavailable")
+        assert refused["Retry-After"]
+    finally:
+        holder.close()
+        connection.close()
+    assert caller.patch("workspaces/alpha", {"name": "Renamed"}).status_code == 200
 
 
 def test_a_crash_shows_neither_traceback_nor_path(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
