@@ -163,9 +163,9 @@ def shaped(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     error.status = response.status_code
     answer: Answer = error_response if request.path.startswith(API_PATH) else as_deepinfer
     made = answer(request, error, None)
-    made["Cache-Control"] = "no-store"
-    if "Allow" in response:
-        made["Allow"] = response["Allow"]
+    for name, value in response.items():  # what the layers below have set: Allow, the security headers
+        if name not in ("Content-Type", "Content-Length"):
+            made.headers.setdefault(name, value)
     return made
 
 
