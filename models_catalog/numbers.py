@@ -14,7 +14,8 @@ def count(value: int | None) -> str:
         return "–"
     for size, letter in UNITS:
         if value >= size:
-            return f"{number_format(round(value / size, 1), 1 if value < 100 * size else 0)} {letter}"
+            short = round(value / size, 1 if value < 100 * size else 0)
+            return f"{number_format(short, 0 if short == int(short) else 1)} {letter}"
     return number_format(value)
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django import forms
+from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
-from models_catalog.models import Artifact, Profile
+from clusters.states import ClusterKind
+from models_catalog.models import Artifact, CatalogModel, Profile
 
 GIB = 1024**3
 
@@ -36,6 +43,19 @@ class GibField(forms.DecimalField):
         return None if number is None else int(number * GIB)
 
 
+class PrettyJson(forms.JSONField):
+    """JSON as a person writes it: one member a line, letters of all languages as they are."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, InvalidJSONInput):
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2 if value else None)
+
+
+def json_box(value_lines: int = 6) -> UnfoldAdminTextareaWidget:
+    return UnfoldAdminTextareaWidget(attrs={"rows": value_lines, "spellcheck": "false", "style": "font-family:monospace"})
+
+
 class BytesFormMixin:
     """A figure that nobody touched keeps its exact bytes, though the page shows two decimals."""
 
@@ -49,8 +69,10 @@ class BytesFormMixin:
 
 
 class ProfileForm(BytesFormMixin, forms.ModelForm[Profile]):
-    memory_bytes = GibField(label=_("memory, GiB"))
-    gpu_memory_bytes = GibField(label=_("memory on each GPU, GiB"), required=False, initial=0,
+    places = forms.MultipleChoiceField(label=_("Kinds of place"), required=False, choices=ClusterKind.choices,
+                                       widget=UnfoldAdminCheckboxSelectMultipleWidget, help_text=_("None means any."))
+    memory_bytes = GibField(label=_("Memory, GiB"))
+    gpu_memory_bytes = GibField(label=_("Memory on each GPU, GiB"), required=False, initial=0,
                                 help_text=_("0 takes whole GPUs."))
 
     class Meta:
@@ -59,6 +81,14 @@ class ProfileForm(BytesFormMixin, forms.ModelForm[Profile]):
 
     def clean_gpu_memory_bytes(self) -> int:
         return self.cleaned_data["gpu_memory_bytes"] or 0
+
+
+class CatalogModelForm(BytesFormMixin, forms.ModelForm[CatalogModel]):
+    weights_bytes = GibField(label=_("Weights, GiB"), required=False)
+
+    class Meta:
+        model = CatalogModel
+        fields = "__all__"  # noqa: DJ007  the admin page lists them
 
 
 class ArtifactForm(forms.ModelForm[Artifact]):

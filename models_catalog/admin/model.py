@@ -13,17 +13,16 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from models_catalog import services
-from models_catalog.bulk import BulkMixin
 from models_catalog.locations import is_pinned
 from models_catalog.models import Artifact, CatalogModel, Profile
 from models_catalog.numbers import count, memory, tokens
 from models_catalog.resources import ModelsResource
-from portal.tenancy.adminkit import PortalAdmin, actor_of, confirmed, sheet, status_badge
+from portal.tenancy.adminkit import actor_of, confirmed, sheet, status_badge
 from portal.tenancy.models import User, Workspace
 
-from .forms import ArtifactForm
+from .base import CatalogueAdmin, counted
+from .forms import ArtifactForm, CatalogModelForm
 from .profile import needs_of
-from .vendor import counted
 
 
 class ArtifactInline(TabularInline):  # type: ignore[misc]  # unfold has no types
@@ -92,8 +91,10 @@ class ProfilesFilter(admin.SimpleListFilter):
 
 
 @admin.register(CatalogModel)
-class CatalogModelAdmin(BulkMixin, PortalAdmin):
-    list_display = ("name_shown", "vendor_shown", "task", "size_shown", "weights_shown", "context_shown",
+class CatalogModelAdmin(CatalogueAdmin):
+    form = CatalogModelForm
+    tall_fields = ("shape",)
+    list_display = ("name_shown", "vendor_shown", "task_shown", "size_shown", "weights_shown", "context_shown",
                     "licence_shown", "shelf_shown", "profiles_shown", "workspace_shown")
     list_filter = ("task", "shelved", ProfilesFilter, "category", "gated", ("vendor", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("vendor", "workspace")
@@ -162,6 +163,10 @@ class CatalogModelAdmin(BulkMixin, PortalAdmin):
     @admin.display(description=_("vendor"), ordering="vendor__slug")
     def vendor_shown(self, row: CatalogModel) -> str:
         return row.vendor.name
+
+    @admin.display(description=_("task"), ordering="task")
+    def task_shown(self, row: CatalogModel) -> str:
+        return format_html('<span class="whitespace-nowrap">{}</span>', row.get_task_display())
 
     @admin.display(description=_("parameters"), ordering="parameters")
     def size_shown(self, row: CatalogModel) -> str:

@@ -13,12 +13,12 @@ from django.utils.translation import ngettext
 
 from models_catalog import services
 from models_catalog.arguments import to_argv
-from models_catalog.bulk import BulkMixin
 from models_catalog.models import CatalogModel, Profile
 from models_catalog.numbers import memory, tokens
 from models_catalog.resources import ProfileResource
-from portal.tenancy.adminkit import PortalAdmin, actor_of, sheet
+from portal.tenancy.adminkit import actor_of, sheet
 
+from .base import CatalogueAdmin
 from .forms import ProfileForm
 
 
@@ -36,8 +36,9 @@ def needs_of(row: Profile) -> str:
 
 
 @admin.register(Profile)
-class ProfileAdmin(BulkMixin, PortalAdmin):
+class ProfileAdmin(CatalogueAdmin):
     form = ProfileForm
+    tall_fields = ("arguments",)
     list_display = ("slug", "model_shown", "name", "release_shown", "needs_shown", "context_shown", "places_shown")
     list_filter = ("release", "model__task", "gpus")
     list_select_related = ("model", "release")

@@ -10,17 +10,16 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from models_catalog import services
-from models_catalog.bulk import BulkMixin
 from models_catalog.engine_args.table import load_table
 from models_catalog.models import EngineRelease, Profile
 from models_catalog.resources import ReleaseResource
-from portal.tenancy.adminkit import PortalAdmin, actor_of, sheet, status_badge
+from portal.tenancy.adminkit import actor_of, sheet, status_badge
 
-from .vendor import counted
+from .base import CatalogueAdmin, counted
 
 
 @admin.register(EngineRelease)
-class EngineReleaseAdmin(BulkMixin, PortalAdmin):
+class EngineReleaseAdmin(CatalogueAdmin):
     list_display = ("slug", "kind", "version", "device", "enabled_shown", "arguments_shown", "profiles_shown", "image")
     list_filter = ("kind", "device", "enabled")
     search_fields = ("slug", "version", "image")

@@ -3,27 +3,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from models_catalog import services
-from models_catalog.bulk import BulkMixin
 from models_catalog.models import CatalogModel, Vendor
 from models_catalog.resources import VendorResource
-from portal.tenancy.adminkit import PortalAdmin, actor_of
+from portal.tenancy.adminkit import actor_of
 
-
-def counted(rows: QuerySet[Any], field: str) -> Coalesce:
-    """How many `rows` point with `field` at the outer row: by subquery, so that columns don't multiply."""
-    grouped = rows.filter(**{field: OuterRef("pk")}).order_by().values(field).annotate(n=Count("pk")).values("n")
-    return Coalesce(Subquery(grouped), 0)
+from .base import CatalogueAdmin, counted
 
 
 @admin.register(Vendor)
-class VendorAdmin(BulkMixin, PortalAdmin):
+class VendorAdmin(CatalogueAdmin):
     list_display = ("name_shown", "slug", "languages_shown", "models_shown", "homepage")
     search_fields = ("slug", "names")
     resource_classes = (VendorResource,)
@@ -33,11 +27,6 @@ class VendorAdmin(BulkMixin, PortalAdmin):
         rows: QuerySet[Any] = super().get_queryset(request).annotate(
             model_count=counted(CatalogModel.objects.all(), "vendor"))
         return rows
-
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "homepage":
-            kwargs["assume_scheme"] = "https"
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         services.put_vendor(actor_of(request), obj)

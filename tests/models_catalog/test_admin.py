@@ -157,6 +157,24 @@ def test_profile_memory_is_written_in_gib_and_untouched_bytes_stay_exact(operato
     assert profile.memory_bytes == int(3.5 * GIB)
 
 
+def test_kinds_of_place_are_ticked_and_json_is_readable(operator: Client) -> None:
+    profile = make_profile(arguments={"seed": 1, "max-model-len": 4096})
+    page = url(Profile, "change", profile.pk)
+    assert '{\n  &quot;seed&quot;: 1,' in operator.get(page).content.decode()
+    assert operator.post(page, form_of(operator, page) | {"places": ["hosts", "kubernetes"]}).status_code == 302
+    profile.refresh_from_db()
+    assert (profile.places, profile.arguments) == (["hosts", "kubernetes"], {"seed": 1, "max-model-len": 4096})
+    assert operator.post(page, form_of(operator, page) | {"places": ["moon"]}).status_code == 200
+
+
+def test_text_that_is_no_json_is_shown_again(operator: Client) -> None:
+    profile = make_profile()
+    page = url(Profile, "change", profile.pk)
+    answer = operator.post(page, form_of(operator, page) | {"arguments": "{oops"})
+    assert answer.status_code == 200
+    assert "{oops" in answer.content.decode()
+
+
 def test_a_profile_with_a_forbidden_argument_is_refused_with_its_reason(operator: Client) -> None:
     profile = make_profile()
     page = url(Profile, "change", profile.pk)
