@@ -38,7 +38,8 @@ def in_own_connection(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def inner(*args: P.args, **kwargs: P.kwargs) -> T:
-        connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block:  # in a transaction the connection is the caller's
+            connection.close_if_unusable_or_obsolete()
         try:
             return function(*args, **kwargs)
         except Error as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import environ
 from django.conf import settings
 from django.db import connections
 from django.db.utils import load_backend
@@ -38,10 +39,14 @@ def eventually(check: Callable[[], Any], seconds: float = 5.0) -> Any:
     return value
 
 
-def environment(folder: Path) -> dict[str, str]:
+def sqlite_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'portal.sqlite3'}"
+
+
+def environment(folder: Path, url: str = "") -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DATABASE", "CELERY"))}
     return {
-        **kept, "DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}", "PORTAL_DATA_DIR": str(folder),
+        **kept, "DATABASE_URL": url or sqlite_in(folder), "PORTAL_DATA_DIR": str(folder),
         "PORTAL_SECRET_KEY": settings.SECRET_KEY, "PORTAL_FIELD_KEYS": ",".join(settings.PORTAL_FIELD_KEYS),
         "DJANGO_SETTINGS_MODULE": "portal.settings", "PORTAL_GATEWAY_FLUSH_SECONDS": "1",
         "PORTAL_GATEWAY_ENGINE_SECONDS": "8", "PORTAL_GATEWAY_BODY_SECONDS": "3",
@@ -49,9 +54,9 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def migrate(folder: Path) -> None:
-    subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=environment(folder), check=True,
-                   timeout=120)
+def migrate(folder: Path, url: str = "") -> None:
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=environment(folder, url),
+                   check=True, timeout=120)
 
 
 @dataclass
@@ -60,6 +65,7 @@ class Server:
 
     folder: Path
     port: int = 0
+    database_url: str = ""
     process: subprocess.Popen[bytes] | None = None
     listener: socket.socket | None = None
 
@@ -69,7 +75,7 @@ class Server:
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.gateway.serve", application, str(self.listener.fileno())],
-                env={**environment(self.folder), **more}, pass_fds=[self.listener.fileno()],
+                env={**environment(self.folder, self.database_url), **more}, pass_fds=[self.listener.fileno()],
                 stdout=subprocess.DEVNULL, stderr=log)
 
     def wait(self, seconds: float = 30) -> None:
@@ -112,11 +118,12 @@ class Server:
 
 
 @contextmanager
-def database(folder: Path) -> Iterator[None]:
+def database(folder: Path, url: str = "") -> Iterator[None]:
     """Let the default connection of this thread point to the server's database."""
     held = connections["default"]
-    values = {**held.settings_dict, "ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "portal.sqlite3"),
-              "OPTIONS": settings.SQLITE_OPTIONS}
+    found = environ.Env.db_url_config(url or sqlite_in(folder))
+    options = settings.MYSQL_OPTIONS if url.startswith("mysql:") else settings.SQLITE_OPTIONS
+    values = {**held.settings_dict, **found, "OPTIONS": options}
     ours = load_backend(values["ENGINE"]).DatabaseWrapper(values, "default")
     connections["default"] = ours
     try:
