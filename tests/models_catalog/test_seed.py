@@ -104,7 +104,7 @@ def test_seeded_rows_pass_the_services_and_make_a_spec() -> None:
     run()
     for vendor in Vendor.objects.all():
         put_vendor(PORTAL, vendor)
-    for release in EngineRelease.objects.exclude(kind="lmi"):
+    for release in EngineRelease.objects.all():
         put_release(PORTAL, release)
     for model in CatalogModel.objects.select_related("vendor"):
         put_model(PORTAL, model)
