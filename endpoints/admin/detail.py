@@ -58,7 +58,7 @@ def _engines(row: Endpoint) -> list[dict[str, Any]]:
     now = timezone.now()
     found = Engine.objects.filter(endpoint_uid=row.uid).select_related("node").order_by("index", "-revision")[:64]
     return [{
-        "row": engine, "message": clean(engine.message, 1000), "log": clean(engine.log, LOG_CHARS),
+        "row": engine, "where": clean(engine.node.name, 253), "message": clean(engine.message, 1000), "log": clean(engine.log, LOG_CHARS),
         "previous": clean(engine.previous_log, LOG_CHARS),
         "badge": status_badge(
             engine.get_phase_display(), PHASE_COLOURS.get(engine.phase, "bad"), seen=engine.reported_at,

@@ -1,0 +1,91 @@
+"""The number of queries of a page does not grow with its rows, and stays small."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from endpoints.models import Endpoint, Event
+from portal.tenancy import services as tenancy
+from portal.tenancy.models import AuditEntry, Workspace
+from tests.cast import GIB, Cast, make_cluster, make_host, make_user
+from tests.portal.world import World, make_endpoint, make_engine, make_world
+
+# Session and person are 2 of them, as are the count and the rows of a list.
+PAGES = {
+    "/admin/": 13, "/admin/endpoints/endpoint/": 8, "/admin/clusters/cluster/": 7, "/admin/clusters/host/": 7,
+    "/admin/clusters/node/": 7, "/admin/clusters/engine/": 7, "/admin/tenancy/workspace/": 6, "/admin/tenancy/user/": 6,
+    "/admin/tenancy/apikey/": 7, "/admin/tenancy/auditentry/": 7,
+}
+
+
+@pytest.fixture
+def world(cast: Cast) -> World:
+    return make_world(cast)
+
+
+def queries(client: Client, address: str) -> int:
+    with CaptureQueriesContext(connection, ) as seen:
+        assert client.get(address).status_code == 200
+    return len(seen)
+
+
+def grow(world: World) -> None:
+    """20 more of everything."""
+    operator = world.cast.actor("operator")
+    for index in range(20):
+        workspace = Workspace.objects.create(name=f"W{index}", slug=f"w{index}")
+        place = make_cluster(f"place-{index}")
+        host = make_host(place, f"host-{index}", gpus=1, memory_used_by_others=GIB)
+        row = make_endpoint(world.cast, workspace, place, world.profile, f"chat-{index}")
+        make_engine(row, host)
+        Endpoint.objects.filter(pk=row.pk).update(status="FAILED" if index % 2 else "INSERVICE", message="because")
+        make_user(f"person-{index}")
+        tenancy.create_key(operator, workspace, name=f"key {index}")
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_queries_of_a_page_do_not_grow(world: World, operator: Client, address: str) -> None:
+    operator.get(address)
+    few = queries(operator, address)
+    grow(world)
+    assert queries(operator, address) == few
+    assert few <= PAGES[address]
+
+
+def test_queries_of_a_detail_page_do_not_grow(world: World, operator: Client) -> None:
+    address = f"/admin/endpoints/endpoint/{world.ours.pk}/change/"
+    operator.get(address)
+    few = queries(operator, address)
+    for index in range(1, 21):
+        make_engine(world.ours, world.host, index=index)
+        Event.objects.create(endpoint=world.ours, kind="status", now="FAILED", message=str(index))
+    assert queries(operator, address) == few
+
+
+def test_queries_of_the_live_cells_are_few(world: World, operator: Client) -> None:
+    grow(world)
+    ids = ",".join(map(str, Endpoint.objects.values_list("pk", flat=True)))
+    assert queries(operator, f"/admin/endpoints/endpoint/live/?ids={ids}") <= 3
+
+
+def test_each_row_names_its_own_model_and_revision(world: World, operator: Client) -> None:
+    cells = operator.get(f"/admin/endpoints/endpoint/live/?ids={world.ours.pk}").json()["parts"][str(world.ours.pk)]
+    assert "→ r1" in cells["revision"]
+    other = make_cluster("elsewhere")
+    make_host(other, "host-else")
+    page = operator.get("/admin/endpoints/endpoint/").content.decode()
+    assert page.count("Tiny-Chat") == 2
+
+
+def test_a_long_table_is_counted_only_so_far(world: World, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.tenancy.adminkit.paging.CappedPaginator.cap", 60)
+    AuditEntry.objects.bulk_create(AuditEntry(actor_label="x", verb="v", kind="k", object_label=str(n)) for n in range(80))
+    with CaptureQueriesContext(connection) as seen:
+        page = operator.get("/admin/tenancy/auditentry/").content.decode()
+    counts = [query["sql"] for query in seen if "COUNT" in query["sql"]]
+    assert counts
+    assert all("LIMIT 60" in sql for sql in counts)
+    assert "60 audit" in page
