@@ -36,6 +36,33 @@ class Phase(TextChoices):
     LOST = "LOST", _("host lost")
 
 
+class EngineCause(TextChoices):
+    """Why an engine ended or did not start; its message has the sentence with the figures, in English."""
+
+    CONTEXT_TOO_LONG = "context_too_long", _("The context is too long for the memory left for the cache.")
+    NO_CACHE_MEMORY = "no_cache_memory", _("The weights leave no memory for the cache.")
+    GPU_IN_USE = "gpu_in_use", _("Another process holds memory of the GPU.")
+    GPU_MEMORY = "gpu_memory", _("The GPU ran out of memory.")
+    TOO_FEW_GPUS = "too_few_gpus", _("The arguments ask for more GPUs than there are.")
+    BAD_ENVIRONMENT = "bad_environment", _("A variable of the environment confuses the engine.")
+    GATED = "gated", _("The hub refuses this model: accept its licence and give a token that may read it.")
+    MODEL_MISSING = "model_missing", _("The model is not there: check its name, revision or folder.")
+    HUB_OFFLINE = "hub_offline", _("The weights are not on this host and the hub can't be reached from it.")
+    REMOTE_CODE = "remote_code", _("The model brings code of its own, which this portal does not run.")
+    PORT_IN_USE = "port_in_use", _("The engine's port was taken by another process.")
+    DISK_FULL = "disk_full", _("The disk of the host is full.")
+    MEMORY = "memory", _("The host's memory is not enough.")
+    BAD_ARGUMENT = "bad_argument", _("The engine refuses its arguments.")
+    BROKEN_RELEASE = "broken_release", _("The engine's installation is broken.")
+    NOT_SUPPORTED = "not_supported", _("This engine release can't serve this architecture.")
+    KILLED = "killed", _("The engine was killed, most likely because the host ran out of memory.")
+    TOO_SLOW = "too_slow", _("The engine was not ready in time.")
+    CANNOT_START = "cannot_start", _("The host can't carry this order out.")
+    BAD_ORDER = "bad_order", _("The order for this engine can't be sent.")
+    ENDED = "ended", _("The engine ended.")
+    ERROR = "error", _("The engine failed.")
+
+
 SERVING = frozenset({Phase.READY})
 BROKEN = frozenset({Phase.CRASHLOOP, Phase.LOST})
 

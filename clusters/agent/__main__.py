@@ -50,6 +50,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--name", default=socket.gethostname()[:253], help="name of this host in the portal")
     parser.add_argument("--address", default="", help="where the gateway reaches engines; else where it calls from")
     parser.add_argument("--local", action="store_true", help="portal and agent share this machine: listen on loopback")
+    parser.add_argument("--allow-http", action="store_true", help="call a portal without https on a trusted network")
     parser.add_argument("--stop-engines-on-exit", action="store_true", help="leave no engine running")
     return parser.parse_args(argv)
 
@@ -72,7 +73,7 @@ def enrol(options: argparse.Namespace, state: StateDir, identity: Identity) -> I
     message = Enrol(token=token, public_key=key.public, name=options.name, address=options.address,
                     local=options.local, agent_version=VERSION,
                     inventory=take_inventory(state.path, options.engines_dir, ()))
-    client, wait = Client(options.server, key), 0.5
+    client, wait = Client(options.server, key, allow_http=options.allow_http), 0.5
     while True:
         try:
             answer = client.enrol(message)
@@ -97,6 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         state.open()
         identity = state.identity()
+        Client(options.server, HostKey.from_text(identity.key), allow_http=options.allow_http)  # is the address fit?
         if not identity.host:
             identity = enrol(options, state, identity)
     except (AlreadyRunning, Refused, OSError, ValueError) as error:
@@ -111,7 +113,7 @@ def work(options: argparse.Namespace, state: StateDir, identity: Identity) -> bo
     place = Place(state.state_id(), engines_dir, identity.address, options.local)
     prober = Prober()
     supervisor = Supervisor(state, place, prober, time.monotonic)
-    client = Client(options.server, HostKey.from_text(identity.key), identity.host)
+    client = Client(options.server, HostKey.from_text(identity.key), identity.host, allow_http=options.allow_http)
     agent = Agent(client, supervisor, state.path, engines_dir)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stopping.set())

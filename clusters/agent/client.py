@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import socket
 import time
@@ -32,13 +33,24 @@ class Refused(Exception):
         self.epoch = epoch
 
 
+def is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
 class Client:
     """One connection a call, so that a hung one harms no other. `wall` gives Unix time."""
 
-    def __init__(self, server: str, key: HostKey, host: str = "", *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, server: str, key: HostKey, host: str = "", *, allow_http: bool = False,
+                 wall: Callable[[], float] = time.time) -> None:
         url = urlsplit(server)
         if url.scheme not in ("http", "https") or not url.hostname or url.username:
             raise ValueError(f"the server's address must look like https://portal.example.org, not {server!r}")
+        if url.scheme == "http" and not (allow_http or is_loopback(url.hostname)):
+            raise ValueError("without https anybody on the way could give orders to this host; use https, "
+                             "or --allow-http on a network that you trust")
         self._https, self._name, self._port = url.scheme == "https", url.hostname, url.port
         self._base = url.path.rstrip("/") + PREFIX
         self.key, self.host, self._wall = key, host, wall
@@ -67,7 +79,9 @@ class Client:
 
     def dial(self, seconds: float) -> socket.socket:
         """A bare connection to the portal. Raises OSError."""
-        return socket.create_connection((self._name, self._port or (443 if self._https else 80)), timeout=seconds)
+        opened = socket.create_connection((self._name, self._port or (443 if self._https else 80)), timeout=seconds)
+        opened.settimeout(None)
+        return opened
 
     @staticmethod
     def _decoded(kind: type[T], raw: bytes) -> T:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from portal.tenancy.fields import EncryptedField, HoldsSecrets
 from portal.tenancy.rows import Row
 
-from ..states import Phase
+from ..states import EngineCause, Phase
 from .place import Accelerator, Node
 
 
@@ -43,7 +43,7 @@ class Engine(HoldsSecrets, Row):
     phase = models.CharField(_("phase"), max_length=10, choices=Phase.choices, default=Phase.ASSIGNED)
     phase_since = models.DateTimeField(_("since"), null=True)
     message = models.CharField(_("message"), max_length=1000, blank=True, default="")
-    cause = models.CharField(_("cause"), max_length=32, blank=True, default="")
+    cause = models.CharField(_("cause"), max_length=32, choices=EngineCause.choices, blank=True, default="")
     pid = models.PositiveIntegerField(null=True)
     port = models.PositiveIntegerField(_("port"), null=True)
     restarts = models.PositiveIntegerField(_("restarts"), default=0)

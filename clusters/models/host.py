@@ -21,6 +21,8 @@ class Host(Row):
     public_key = models.CharField(max_length=64, editable=False, help_text="Ed25519, base64")
     address = models.CharField(_("address"), max_length=255, help_text=_("Where the gateway reaches its engines."))
     is_local = models.BooleanField(_("this machine"), default=False)
+    tunnel = models.BooleanField(_("calls in"), default=False, help_text=_(
+        "The gateway can't reach it, so its agent opens the connections."))
     # What a person wished; `state` shows it while the host is not lost.
     draining = models.BooleanField(_("takes nothing new"), default=False, editable=False)
     agent_version = models.CharField(_("agent"), max_length=32, blank=True, default="")
@@ -40,6 +42,18 @@ class Host(Row):
 
     def __str__(self) -> str:
         return self.node.name
+
+    def address_of(self, port: int) -> str:
+        """Where the gateway reaches the engine at `port` of this host."""
+        if self.tunnel:
+            return f"tunnel://{self.uid.hex}:{port}"
+        name = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{'127.0.0.1' if self.is_local else name}:{port}"
+
+    @property
+    def engines_are_on_loopback(self) -> bool:
+        """Whether nobody else reaches its engines, so that they need no key."""
+        return self.is_local or self.tunnel
 
 
 class EnrolmentToken(Row):

@@ -20,14 +20,13 @@ from portal.tenancy.text import clean
 
 from .. import states
 from ..models import Engine, Host, Node
-from ..states import HostState, Phase
+from ..states import EngineCause, HostState, Phase
 from .inventory import write_inventory
 
 log = logging.getLogger(__name__)
 # What a report may change of an engine; the wish (stop, launch, claims) is never among it.
 REPORTED = ("phase", "message", "cause", "pid", "port", "restarts", "exit_code")
 LOGS = ("log", "previous_log")
-BAD_ORDER = "bad_order"
 LOOK_AT = "endpoints.tasks.look_at"
 
 
@@ -116,14 +115,20 @@ def _changed(engine: Engine, report: EngineReport | None) -> Change | None:
 
 def _values(engine: Engine, report: EngineReport | None) -> dict[str, Any]:
     if report is None:  # the agent doesn't know it (yet, or any more): it doesn't run
-        return {} if engine.stop or engine.cause == BAD_ORDER else {"phase": Phase.ASSIGNED, "pid": None, "port": None}
+        never_sent = engine.stop or engine.cause == EngineCause.BAD_ORDER
+        return {} if never_sent else {"phase": Phase.ASSIGNED, "pid": None, "port": None}
     values: dict[str, Any] = {
         "phase": report.phase if report.phase in AGENT_PHASES else Phase.STARTING,
-        "message": clean(report.message, 1000), "cause": clean(report.cause, 32), "pid": report.pid,
+        "message": clean(report.message, 1000), "cause": _known_cause(report.cause), "pid": report.pid,
         "port": report.port, "restarts": report.restarts, "exit_code": report.exit_code,
     }
     logs = {"log": report.log, "previous_log": report.previous_log}
     return values | {name: clean(text, 16_000) for name, text in logs.items() if text is not None}
+
+
+def _known_cause(code: str) -> str:
+    """A newer agent may know more causes than we do; its sentence still tells."""
+    return code if code in EngineCause.values or not code else EngineCause.ERROR.value
 
 
 AGENT_PHASES = frozenset(Phase.values) - {Phase.LOST}
@@ -160,7 +165,7 @@ def _order(host: Host, engine: Engine) -> EngineOrder | None:
         order = EngineOrder(
             uid=str(engine.uid), engine=launch["engine"], release=launch["release"], argv=tuple(launch["argv"]),
             env=dict(launch["env"]), devices=tuple(launch["devices"]), start_seconds=int(launch["start_seconds"]),
-            token="" if host.is_local else engine.secret("token"))
+            token="" if host.engines_are_on_loopback else engine.secret("token"))
         return decode(EngineOrder, encode(order), most=MAX_ANSWER)
     except (KeyError, TypeError, ValueError, SecretUnreadable) as error:
         _mark_bad(engine, error)
@@ -169,9 +174,9 @@ def _order(host: Host, engine: Engine) -> EngineOrder | None:
 
 def _mark_bad(engine: Engine, error: Exception) -> None:
     log.error("an order can't be sent", extra={"engine": str(engine.uid), "error": type(error).__name__})
-    if engine.cause != BAD_ORDER:
+    if engine.cause != EngineCause.BAD_ORDER:
         Engine.objects.filter(pk=engine.pk).update(
-            phase=Phase.CRASHLOOP, phase_since=Now(), cause=BAD_ORDER,
+            phase=Phase.CRASHLOOP, phase_since=Now(), cause=EngineCause.BAD_ORDER,
             message=_("The order for this engine can't be sent: %(error)s") % {"error": clean(error, 300)})
         after_commit(LOOK_AT, str(engine.endpoint_uid))
 

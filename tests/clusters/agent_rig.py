@@ -60,6 +60,11 @@ class Portal:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> Portal:
         environment = os.environ | {
             "DATABASE_URL": database_url(), "PORTAL_DATA_DIR": str(self.folder), "SERVER_PORT": str(self.port),

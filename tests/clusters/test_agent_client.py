@@ -117,6 +117,14 @@ def test_an_address_that_is_none_is_refused(server: str) -> None:
         Client(server, HostKey.draw())
 
 
+def test_a_portal_beyond_this_machine_needs_https() -> None:
+    with pytest.raises(ValueError, match="https"):
+        Client("http://portal.example.org", HostKey.draw())
+    for server in ("https://portal.example.org", "http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000"):
+        Client(server, HostKey.draw())
+    Client("http://portal.example.org", HostKey.draw(), allow_http=True)
+
+
 def test_an_agent_that_loses_a_thread_ends_and_says_so(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         lease = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.db import connection
 
 from clusters import states
+from clusters.agent.client import Client
+from clusters.agent.signing import HostKey
 from clusters.models import Engine, Host
 from clusters.services import mark_lost_hosts
 from clusters.states import Phase
@@ -154,6 +158,35 @@ def test_arguments_stay_literal_and_the_environment_is_built(start: Start, tmp_p
         "PATH", "HOME", "LANG", "VLLM_NO_USAGE_STATS", "VLLM_CPU_KVCACHE_SPACE", "PYTHONUNBUFFERED",
         "CUDA_VISIBLE_DEVICES", "PORTAL_AGENT_STATE", "PORTAL_ENGINE_UID", "PORTAL_ENGINE_PORT"}
     assert seen["env"]["PORTAL_ENGINE_UID"] == str(engine.uid)
+
+
+@pytest.mark.both_databases
+def test_agents_that_wait_are_woken_together_and_hold_no_connection(start: Start, portal: Portal) -> None:
+    agent = start()
+    host_named("host-1")
+    identity = json.loads((agent.state_dir / "agent.json").read_text())
+    client = Client(portal.url, HostKey.from_text(identity["key"]), identity["host"])
+    waiting = [threading.Thread(target=client.wake, args=(99,)) for _ in range(25)]
+    for thread in waiting:
+        thread.start()
+    time.sleep(1.5)
+    # SQLite keeps closed files open for the next to come, so that only a server can tell.
+    connections = server_connections()
+    assert all(thread.is_alive() for thread in waiting)
+    Host.objects.update(wanted_version=100)
+    began = time.monotonic()
+    for thread in waiting:
+        thread.join()
+    assert time.monotonic() - began < 2.0
+    assert connections <= 5, "ours, the poller's, and what the agent's own reports keep"
+
+
+def server_connections() -> int:
+    if connection.vendor != "mysql":
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW PROCESSLIST")
+        return sum(row[3] == connection.settings_dict["NAME"] for row in cursor.fetchall())
 
 
 def test_two_agents_in_one_folder_are_one_too_many(start: Start) -> None:

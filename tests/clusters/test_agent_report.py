@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +15,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from clusters import services
+from clusters.agent import causes
 from clusters.agent.messages import Condition, EngineReport, Gpu, Sync
 from clusters.models import Accelerator, AgentNonce, Claim, Engine, Host, Node
 from clusters.services import Superseded
-from clusters.states import LEASE, LEASE_MARGIN, HostState, Phase
+from clusters.states import LEASE, LEASE_MARGIN, EngineCause, HostState, Phase
 from clusters.tasks import mark_lost_hosts
 from portal.tenancy import queue
 from portal.tenancy.actor import PORTAL
@@ -84,6 +87,17 @@ def test_only_a_host_that_others_reach_gets_the_token_of_its_engines(host: Host,
     Host.objects.update(is_local=local)
     order_engine(host, "/models/x")
     assert sync(host).engines[0].token == token
+
+
+def test_every_cause_that_an_agent_can_name_can_be_translated(host: Host) -> None:
+    source = (Path(causes.__file__).parent / "engines.py").read_text()
+    named = {rule.code for rule in causes.RULES} | set(re.findall(r'Why\("(\w+)"', source)) | {
+        causes.explain(code, "").code for code in (None, 0, 1, 2, 137)}
+    assert named <= set(EngineCause.values)
+    engine = order_engine(host, "/models/x")
+    sync(host, report(engine, Phase.BACKOFF, cause="of_the_future"))
+    engine.refresh_from_db()
+    assert engine.get_cause_display() == "The engine failed."
 
 
 def test_logs_that_a_report_leaves_out_stay(host: Host) -> None:
