@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import F
+from collections.abc import Callable
+
+from django.db.models import F, Sum
 from django.utils.translation import gettext as _
 
-from endpoints.models import Endpoint
+from endpoints.models import Endpoint, EndpointQuerySet
 from endpoints.states import Wish
 from portal.tenancy.errors import QuotaExceeded
 from portal.tenancy.models import Workspace
@@ -19,17 +21,22 @@ def check_quota(workspace_id: int) -> None:
     """
     workspace = Workspace.objects.get(pk=workspace_id)
     rows = Endpoint.objects.filter(workspace=workspace).exclude(wish=Wish.DELETED)
-    used = {"endpoints": 0, "replicas": 0, "gpus": 0}
-    for wish, replicas, spec in rows.values_list("wish", "replicas", "wanted__spec"):
-        used["endpoints"] += 1
-        if wish == Wish.RUNNING:
-            used["replicas"] += replicas
-            used["gpus"] += replicas * (spec or {}).get("resources", {}).get("gpus", 0)
-    for name, limit in (("endpoints", workspace.max_endpoints), ("replicas", workspace.max_replicas),
-                        ("gpus", workspace.max_gpus)):
-        if limit is not None and used[name] > limit:
+    running = rows.filter(wish=Wish.RUNNING)
+    counts: tuple[tuple[str, int | None, Callable[[], int]], ...] = (
+        ("endpoints", workspace.max_endpoints, rows.count),
+        ("replicas", workspace.max_replicas, lambda: running.aggregate(used=Sum("replicas"))["used"] or 0),
+        ("gpus", workspace.max_gpus, lambda: gpus_of(running)),
+    )
+    # Only what is limited is counted: most workspaces have no limit and may have thousands of rows.
+    for name, limit, count in counts:
+        if limit is not None and (used := count()) > limit:
             raise QuotaExceeded(_("The workspace's limit is reached: %(what)s %(used)d of %(limit)d.") % {
-                "what": name, "used": used[name], "limit": limit}, field=name)
+                "what": name, "used": used, "limit": limit}, field=name)
+
+
+def gpus_of(running: EndpointQuerySet) -> int:
+    specs = running.values_list("replicas", "wanted__spec")
+    return sum(replicas * (spec or {}).get("resources", {}).get("gpus", 0) for replicas, spec in specs)
 
 
 def begin_claim(workspace_id: int) -> None:
