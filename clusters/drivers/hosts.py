@@ -30,8 +30,8 @@ def room(cluster: Cluster, *, endpoint_uid: UUID | None = None, node_id: int | N
     if node_id is not None:
         nodes = nodes.filter(pk=node_id)
     claims = Claim.objects.filter(node__in=nodes.values("pk"))
-    per_node: dict[int, dict[str, Any]] = {row["node"]: dict(row) for row in claims.filter(accelerator=None).values("node").annotate(
-        cpu=Sum("cpu_millis"), memory=Sum("memory_bytes"))}
+    whole = claims.filter(accelerator=None).values("node").annotate(cpu=Sum("cpu_millis"), memory=Sum("memory_bytes"))
+    per_node: dict[int, dict[str, Any]] = {row["node"]: dict(row) for row in whole}
     per_device = dict(claims.exclude(accelerator=None).values_list("accelerator").annotate(
         used=Coalesce(Sum("memory_bytes"), 0)))
     here: dict[int, int] = defaultdict(int)
@@ -109,12 +109,15 @@ def _claim(
 
 
 def _memory_share(launch: dict[str, Any], devices: Sequence[DeviceRoom], need: Need) -> dict[str, Any]:
-    """Hold a replica to the part of the GPU that it claimed, unless its arguments say so already."""
+    """Hold a replica to the part of the GPU that it claimed, unless its arguments say so already.
+
+    A twentieth stays for what the engine takes beside its budget (CUDA context, fragmentation).
+    """
     argv = launch["argv"]
     if not devices or not need.gpu_memory_bytes or "--gpu-memory-utilization" in argv:
         return {}
     share = min(need.gpu_memory_bytes / device.memory_bytes for device in devices)
-    return {"argv": [*argv, "--gpu-memory-utilization", f"{min(0.95, share):.2f}"]}
+    return {"argv": [*argv, "--gpu-memory-utilization", f"{0.95 * share:.2f}"]}
 
 
 @retry_tx

@@ -96,7 +96,7 @@ def test_a_share_of_a_gpu_holds_the_engine_to_its_claim(cast: Cast) -> None:
                                profile=make_profile(gpus=1, gpu_memory_bytes=32 * GIB))
     step(endpoint)
     assert Engine.objects.count() == 2
-    assert Engine.objects.first().launch["argv"][-2:] == ["--gpu-memory-utilization", "0.40"]
+    assert Engine.objects.first().launch["argv"][-2:] == ["--gpu-memory-utilization", "0.38"]
 
 
 def test_stop_start_and_delete(cast: Cast, endpoint: Endpoint) -> None:
