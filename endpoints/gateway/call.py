@@ -46,16 +46,16 @@ class Call:
     is_stream: bool = False
     error: str = ""
     sending_since: float = 0.0
+    headers: dict[bytes, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.headers = dict(self.scope["headers"])
         given = self.header(b"x-request-id")
         self.request_id = given if REQUEST_ID.match(given) else secrets.token_hex(8).encode()
 
     def header(self, wanted: bytes) -> bytes:
-        for name, value in self.scope["headers"]:
-            if name == wanted:
-                return bytes(value)
-        return b""
+        """The last header of this name, or b""; repeats that matter (keys, lengths) are refused elsewhere."""
+        return self.headers.get(wanted, b"")
 
     def headers_up(self) -> bytes:
         """The caller's headers that an engine may see; everything else stays here."""

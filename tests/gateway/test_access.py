@@ -70,6 +70,22 @@ def test_a_wrong_shape_costs_no_database_and_little_time(ready: Tenant) -> None:
     assert sorted(times)[15] < 0.02
 
 
+def test_time_does_not_tell_an_unknown_key_from_a_wrong_secret(ready: Tenant) -> None:
+    known = ready.key()[:20]
+    post(ready.server, bearer(ready.key()))
+
+    def seconds(kind: str, number: int) -> float:
+        public = known if kind == "known" else f"sk-{number:016d}-"
+        begin = time.perf_counter()
+        assert post(ready.server, bearer(public + f"{number:043d}")).status_code == 401
+        return time.perf_counter() - begin
+
+    times = {kind: sorted(seconds(kind, number) for number in range(15)) for kind in ("known", "unknown")}
+    assert min(times["known"]) > 0.09
+    assert min(times["unknown"]) > 0.09
+    assert abs(times["known"][7] - times["unknown"][7]) < 0.05
+
+
 def test_either_header_is_taken_and_two_keys_are_refused(ready: Tenant) -> None:
     one, two = ready.key(), ready.key()
     assert post(ready.server, {"x-api-key": one}).status_code == 200
