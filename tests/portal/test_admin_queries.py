@@ -15,9 +15,9 @@ from tests.portal.world import World, make_endpoint, make_engine, make_world
 
 # Session and person are 2 of them, as are the count and the rows of a list.
 PAGES = {
-    "/admin/": 13, "/admin/endpoints/endpoint/": 8, "/admin/clusters/cluster/": 7, "/admin/clusters/host/": 7,
-    "/admin/clusters/node/": 7, "/admin/clusters/engine/": 7, "/admin/tenancy/workspace/": 6, "/admin/tenancy/user/": 6,
-    "/admin/tenancy/apikey/": 7, "/admin/tenancy/auditentry/": 7,
+    "/admin/": 8, "/admin/endpoints/endpoint/": 6, "/admin/clusters/cluster/": 5, "/admin/clusters/host/": 5,
+    "/admin/clusters/node/": 5, "/admin/clusters/engine/": 5, "/admin/tenancy/workspace/": 4, "/admin/tenancy/user/": 4,
+    "/admin/tenancy/apikey/": 5, "/admin/tenancy/auditentry/": 5,
 }
 
 
@@ -27,7 +27,7 @@ def world(cast: Cast) -> World:
 
 
 def queries(client: Client, address: str) -> int:
-    with CaptureQueriesContext(connection, ) as seen:
+    with CaptureQueriesContext(connection) as seen:
         assert client.get(address).status_code == 200
     return len(seen)
 
@@ -52,7 +52,7 @@ def test_queries_of_a_page_do_not_grow(world: World, operator: Client, address: 
     few = queries(operator, address)
     grow(world)
     assert queries(operator, address) == few
-    assert few <= PAGES[address]
+    assert few == PAGES[address]
 
 
 def test_queries_of_a_detail_page_do_not_grow(world: World, operator: Client) -> None:
@@ -84,8 +84,7 @@ def test_a_long_table_is_counted_only_so_far(world: World, operator: Client, mon
     monkeypatch.setattr("portal.tenancy.adminkit.paging.CappedPaginator.cap", 60)
     AuditEntry.objects.bulk_create(AuditEntry(actor_label="x", verb="v", kind="k", object_label=str(n)) for n in range(80))
     with CaptureQueriesContext(connection) as seen:
-        page = operator.get("/admin/tenancy/auditentry/").content.decode()
+        assert operator.get("/admin/tenancy/auditentry/?p=2").status_code == 200
     counts = [query["sql"] for query in seen if "COUNT" in query["sql"]]
     assert counts
     assert all("LIMIT 60" in sql for sql in counts)
-    assert "60 audit" in page

@@ -16,4 +16,4 @@ class CappedPaginator(Paginator[Any]):
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: self.cap].count())
+        return int(rows.order_by().values("pk")[: self.cap].count())  # without the annotations of the list
