@@ -125,3 +125,16 @@ def test_connections_to_the_engine_are_used_again(client: openai.OpenAI, engine:
         if number % 2 == 0:
             list(answer)
     assert engine.connections == 1
+
+
+def test_metrics_count_by_route_and_never_by_tenant(client: openai.OpenAI, tenant: Tenant) -> None:
+    client.chat.completions.create(model="tiny-chat", messages=HELLO)
+    list(client.chat.completions.create(model="tiny-chat", messages=HELLO, stream=True))
+    text = httpx.get(f"{tenant.server.url}/metrics").text
+    ours = "\n".join(line for line in text.splitlines() if line.startswith("portal_gateway_"))
+    assert 'portal_gateway_requests_total{route="/v1/chat/completions",status="2xx"}' in ours
+    assert 'portal_gateway_tokens_total{direction="completion"}' in ours
+    assert "portal_gateway_in_flight 0.0" in ours
+    assert float(ours.partition("portal_gateway_snapshot_age_seconds ")[2].split()[0]) < 5
+    assert "tiny-chat" not in ours
+    assert tenant.workspace.slug not in ours
