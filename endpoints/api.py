@@ -68,13 +68,26 @@ def _accepted(endpoint: Endpoint, response: HttpResponse) -> Status[Endpoint]:
 
 @router.get("/endpoints", response=EndpointPage, summary="List endpoints, the newest first")
 def list_endpoints(request: ApiRequest, page: Query[EndpointFilter]) -> Page[Endpoint]:
-    return page_of(_filtered(endpoints_of(request.auth), page), page)
+    return page_of(_filtered(_listed(request.auth, page.workspace), page), page)
+
+
+def _listed(actor: Actor, workspace: str) -> QuerySet[Endpoint]:
+    """As `endpoints_of`, with the scope as plain ids: a subquery or a join makes databases sort all rows for a page."""
+    mine = actor.scope()
+    rows = Endpoint.objects.select_related(*SHOWN)
+    if actor.operates and not workspace:
+        return rows
+    chosen = mine.filter(slug=workspace) if workspace else mine
+    return rows.filter(workspace__in=list(chosen.values_list("pk", flat=True)))
 
 
 def _filtered(rows: QuerySet[Endpoint], wanted: EndpointFilter) -> QuerySet[Endpoint]:
-    exact = {"workspace__slug": wanted.workspace, "cluster__name": wanted.place, "wish": wanted.wish,
-             "wanted__profile__model__slug": wanted.model}
-    rows = rows.filter(**{name: value for name, value in exact.items() if value})
+    if wanted.place:
+        rows = rows.filter(cluster__in=list(Cluster.objects.filter(name=wanted.place)))
+    if wanted.model:
+        rows = rows.filter(wanted__profile__in=list(Profile.objects.filter(model__slug=wanted.model)))
+    if wanted.wish:
+        rows = rows.filter(wish=wanted.wish)
     if wanted.status:
         rows = rows.filter(status__in=wanted.status)
     if wanted.q:

@@ -46,7 +46,7 @@ class Actor:
     @property
     def operates(self) -> bool:
         """Whether this is an operator, or the portal; an operator's key does not operate."""
-        return self.user is None or (self.user.sees_everything and self.key is None)
+        return self.user is None or (self.key is None and self.user.sees_everything)
 
     def require_operator(self) -> None:
         """Raise NotAllowed to everybody who is not an operator."""

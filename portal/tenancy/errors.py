@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 
 class PortalError(Exception):
     """A refusal with a stable code, a sentence for people, and the HTTP status that fits."""
@@ -31,8 +33,8 @@ class NotFound(PortalError):
     code = "not_found"
     status = 404
 
-    def __init__(self, message: str = "There is no such object.") -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or _("There is no such object."))
 
 
 class Conflict(PortalError):

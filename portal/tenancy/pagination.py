@@ -43,14 +43,18 @@ class Page(Generic[M]):
 
 
 def page_of(rows: QuerySet[M], page: PageIn) -> Page[M]:
-    """The newest rows first. Raises Invalid for a cursor that we did not give out for this kind of row."""
+    """The newest rows first. Raises Invalid for a cursor that we did not give out for this kind of row.
+
+    The ids come first, alone, and their rows in a second query: MariaDB would join the small tables
+    to all rows before it takes the page's few.
+    """
     salt = f"cursor:{rows.model._meta.label_lower}"
     if page.cursor:
         rows = rows.filter(pk__lt=_position(page.cursor, salt))
-    found = list(rows.order_by("-pk")[: page.limit + 1])
-    more = len(found) > page.limit
-    items = found[: page.limit]
-    return Page(items, signing.dumps(items[-1].pk, salt=salt, compress=False) if more else None)
+    keys = list(rows.order_by("-pk").values_list("pk", flat=True)[: page.limit + 1])
+    shown = keys[: page.limit]
+    items = list(rows.filter(pk__in=shown).order_by("-pk")) if shown else []
+    return Page(items, signing.dumps(shown[-1], salt=salt) if len(keys) > page.limit else None)
 
 
 def _position(cursor: str, salt: str) -> Any:

@@ -191,6 +191,20 @@ def test_a_neighbours_object_answers_like_a_missing_one(world: World, verb: str,
     assert sorted(seen[0].headers) == sorted(seen[1].headers)
 
 
+CHANGES = [route for route in MATRIX if route[0] != "GET"]
+
+
+@pytest.mark.parametrize(("verb", "path"), CHANGES, ids=[" ".join(route) for route in CHANGES])
+def test_every_change_by_session_needs_the_token_and_json(world: World, verb: str, path: str) -> None:
+    caller = Api(world.cast.operator)
+    entry, where = MATRIX[verb, path], f"/api/v1{path.format_map(world.names())}"
+    form = caller.call(verb, where, raw=b"name=x", Content_Type="application/x-www-form-urlencoded")
+    assert form.status_code == 415
+    del caller.headers["X-CSRFToken"]
+    response, written = probe(caller, verb, where, entry)
+    assert (response.status_code, response.json()["error"]["code"], written) == (403, "csrf", 0)
+
+
 def person(world: World, name: str) -> User:
     user: User = getattr(world.cast, name)
     return user
