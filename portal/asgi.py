@@ -34,7 +34,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "lifespan":
         await _lifespan(receive, send)
     else:
-        await send({"type": "websocket.close", "code": 1000})
+        await gateway.tunnel(scope, receive, send)
 
 
 def _wrong_keys() -> str:

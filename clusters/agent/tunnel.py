@@ -10,6 +10,7 @@ import logging
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -28,6 +29,7 @@ SPARE, MOST = 4, 64
 PING_SECONDS = 20.0
 LOOK_SECONDS = 0.5  # how late a side may notice the other's end when both directions are stuck
 LONGEST_WAIT = 5.0
+DIAL_SECONDS = 2.0
 # Reasons of an end, as WebSocket close codes.
 ENGINE_ENDED, NOT_OURS, ENGINE_AWAY = 1000, 1008, 1011
 CUT = 1001
@@ -39,58 +41,68 @@ class Tunnel:
     def __init__(self, client: Client, serves: Callable[[int], bool], *, spare: int = SPARE, most: int = MOST) -> None:
         self._client, self._serves, self._spare, self._most = client, serves, spare, most
         self._changed = threading.Condition()
-        self._open = self._used = self._failures = 0
-        self._is_refused = False
+        self._open = self._opening = self._used = self._failures = 0
 
     def start(self) -> None:
         """Work in threads of its own until the process ends."""
         threading.Thread(target=self._keep_ready, name="tunnel", daemon=True).start()
 
     def missing(self) -> int:
-        """How many sockets to open now: as many as are in use are kept ready, and one only while the gateway is away."""
-        wanted = min(self._most, self._used + max(self._spare, self._used))
+        """How many sockets to open now: as many again as are in use; one at a time while the gateway is away."""
+        wanted = min(self._most, self._used + max(self._spare, self._used)) - self._open
         if self._failures:
-            return 0 if self._open > self._used else 1
-        return max(0, wanted - self._open)
+            return 0 if self._opening or wanted <= 0 else 1
+        return max(0, wanted)
 
     def _keep_ready(self) -> None:
         while True:
             with self._changed:
                 for _ in range(self.missing()):
-                    self._open += 1
-                    threading.Thread(target=self._live, name="tunnel-socket", daemon=True).start()
+                    self._open_one()
                 self._changed.wait(LONGEST_WAIT)
-                wait = self._pause()
-            if wait:
-                threading.Event().wait(wait)
+                pause = self._pause()
+            time.sleep(pause)
+
+    def _open_one(self) -> None:
+        self._open += 1
+        self._opening += 1
+        try:
+            threading.Thread(target=self._live, args=(self._failures,), name="tunnel-socket", daemon=True).start()
+        except RuntimeError as error:  # this machine has no thread left
+            self._ended_badly(error, self._failures)
+            self._open -= 1
 
     def _pause(self) -> float:
         """How long to leave a gateway alone that failed: longer each time, and never the same for all agents."""
-        return min(LONGEST_WAIT, 0.25 * 2.0 ** min(self._failures, 8)) * random.uniform(0.5, 1.0) if self._failures else 0.0
+        if not self._failures:
+            return 0.0
+        return float(min(LONGEST_WAIT, 0.25 * 2 ** min(self._failures, 8))) * random.uniform(0.5, 1.0)
 
-    def _live(self) -> None:
+    def _live(self, failures: int) -> None:
         try:
             self._carry()
         except (Away, Refused, OSError, WebSocketException, RuntimeError) as error:
-            # RuntimeError: no thread can be started now.
-            self._note_failure(error)
+            self._ended_badly(error, failures)
         finally:
             with self._changed:
                 self._open -= 1
                 self._changed.notify_all()
 
-    def _note_failure(self, error: Exception) -> None:
+    def _ended_badly(self, error: Exception, failures: int) -> None:
+        """Attempts that fail at the same time count once. `failures`: how many there were when this one began."""
         with self._changed:
-            self._failures += 1
-            first = self._failures == 1
+            self._opening -= 1
+            first = not self._failures
+            self._failures = max(self._failures, failures + 1)
         if first:
             log.warning("tunnel can't be opened", extra={"error": str(error)[:200] or type(error).__name__})
 
     def _note_open(self) -> None:
         with self._changed:
-            was, self._failures = self._failures, 0
+            self._opening -= 1
+            failed, self._failures = self._failures, 0
             self._changed.notify_all()
-        if was:
+        if failed:
             log.info("tunnel is open again")
 
     def _carry(self) -> None:
@@ -100,10 +112,11 @@ class Tunnel:
                 port = decode(Dial, _text(gateway.recv()), most=TUNNEL_FRAME).port
                 with self._use():
                     self._pipe(gateway, port)
-            except ConnectionClosed:
-                return
             except Malformed:
                 gateway.close(NOT_OURS, "the order is not understood")
+            except (WebSocketException, OSError, RuntimeError) as error:
+                log.debug("a tunnel's socket has ended", extra={"error": type(error).__name__})
+                gateway.close(CUT)
 
     @contextlib.contextmanager
     def _use(self) -> Iterator[None]:
@@ -122,11 +135,12 @@ class Tunnel:
             gateway.close(NOT_OURS, "no engine of this host listens there")
             return
         try:
-            engine = socket.create_connection(("127.0.0.1", port), timeout=LOOK_SECONDS)
+            engine = socket.create_connection(("127.0.0.1", port), timeout=DIAL_SECONDS)
         except OSError:
             gateway.close(ENGINE_AWAY, "the engine refuses connections")
             return
         with engine:
+            engine.settimeout(LOOK_SECONDS)
             engine.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             gateway.send(encode(Connected()).decode())
             Pipe(gateway, engine).run()
@@ -144,7 +158,7 @@ class Tunnel:
                 yield gateway
         except InvalidStatus as refusal:
             answer = refusal.response
-            raise self._client.refusal(answer.status_code, bytes(answer.body)) from refusal
+            raise self._client.refusal(answer.status_code, bytes(answer.body or b"")) from refusal
         finally:
             plain.close()
 

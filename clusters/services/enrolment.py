@@ -110,7 +110,8 @@ def _make_host(token: EnrolmentToken, message: Enrol, address: str) -> Host:
             node, _made = Node.objects.get_or_create(cluster=token.cluster, name=name)
             host: Host = Host.objects.create(
                 node=node, public_key=message.public_key, address=address, is_local=message.local,
-                agent_version=clean(message.agent_version, 32), releases=list(message.inventory.releases))
+                tunnel=message.tunnel, agent_version=clean(message.agent_version, 32),
+                releases=list(message.inventory.releases))
     except IntegrityError as error:
         raise Conflict(_("A host of this name is there: agent already enrolled."), code="already_enrolled") from error
     Host.objects.filter(pk=host.pk).update(seen_at=Now(), lease_until=Now() + states.LEASE)
@@ -120,8 +121,14 @@ def _make_host(token: EnrolmentToken, message: Enrol, address: str) -> Host:
 def _address(token: EnrolmentToken, message: Enrol, peer: str) -> str:
     """The address is fixed here for good, so that no report can send the gateway elsewhere later."""
     if message.local:
+        if message.tunnel:
+            raise Invalid(_("An agent on the portal's own machine needs no tunnel."), field="tunnel")
         if not _is_loopback(peer) or message.address not in ("", "127.0.0.1"):
             raise Invalid(_("Only an agent on the portal's own machine can be local."), field="local")
+        return "127.0.0.1"
+    if message.tunnel:
+        if message.address not in ("", "127.0.0.1"):
+            raise Invalid(_("A host whose agent opens the connections has no address of its own."), field="address")
         return "127.0.0.1"
     allowed = token.address or peer
     if message.address not in ("", allowed) or not _is_fit(allowed, local=False):

@@ -13,6 +13,7 @@ if not apps.ready:
 
 from .call import Receive, Scope, Send  # after the set-up
 from .gateway import Gateway
+from .tunnel import application as tunnel
 
 gateway = Gateway()
 
@@ -23,13 +24,13 @@ def is_gateways(path: str) -> bool:
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve HTTP; start and stop with the server's lifespan."""
+    """Serve HTTP and agents' tunnels; start and stop with the server's lifespan."""
     if scope["type"] == "http":
         await gateway(scope, receive, send)
     elif scope["type"] == "lifespan":
         await lifespan(receive, send)
     else:
-        await send({"type": "websocket.close", "code": 1000})
+        await tunnel(scope, receive, send)
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

@@ -119,8 +119,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
-        if self.has_head and not self.is_complete and not self._is_framed:
-            self.is_complete = True  # a body without length ends with the connection
+        if exc is None and self.has_head and not self.is_complete and not self._is_framed:
+            self.is_complete = True  # a body without length ends with the connection, if that ends in peace
             self._wake()
         elif not self.is_complete:
             self._fail(UpstreamError("the engine closed the connection"))

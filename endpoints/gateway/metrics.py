@@ -16,6 +16,7 @@ DURATION = Histogram("portal_gateway_duration_seconds", "Time to the end of the 
 TOKENS = Counter("portal_gateway_tokens", "Tokens by direction", ["direction"])
 RETRIES = Counter("portal_gateway_retries", "Calls sent to an engine a second time")
 SNAPSHOT_AGE = Gauge("portal_gateway_snapshot_age_seconds", "Age of what the gateway knows of keys and endpoints")
+TUNNELS = Gauge("portal_gateway_tunnels", "Sockets that agents of unreachable hosts keep open", ["state"])
 
 PROMPT_TOKENS = TOKENS.labels("prompt")
 COMPLETION_TOKENS = TOKENS.labels("completion")

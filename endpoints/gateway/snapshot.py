@@ -36,7 +36,7 @@ class Address:
         """Whether both can be written into a request as they are."""
         try:
             parts = urlsplit(self.url)
-            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            known = parts.scheme in ("http", "https", "tunnel") and parts.hostname and parts.port != 0
         except ValueError:
             return False
         return bool(known) and PRINTABLE.match(self.url) is not None and PRINTABLE.match(self.token) is not None

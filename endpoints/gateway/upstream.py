@@ -12,6 +12,7 @@ from .config import Config
 from .connection import Connection, TooSlow, UpstreamError
 from .metrics import RETRIES
 from .snapshot import Address
+from .tunnel import pool
 
 
 class Replica:
@@ -21,6 +22,7 @@ class Replica:
         parts = urlsplit(address.url)
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._has_tunnel = parts.scheme == "tunnel"
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._config = config
         self._idle: list[Connection] = []
@@ -86,8 +88,11 @@ class Replica:
         self._connecting += 1
         try:
             async with asyncio.timeout(self._config.connect_seconds):
-                _transport, connection = await loop.create_connection(
-                    lambda: Connection(loop), self._host, self._port, ssl=self._tls)
+                connection = Connection(loop)
+                if self._has_tunnel:
+                    await pool.connect(self._host, self._port, connection)
+                else:
+                    await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             self.down_until = loop.time() + self._config.down_seconds
             raise UpstreamError(f"no connection: {type(error).__name__}") from error

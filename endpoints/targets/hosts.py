@@ -206,11 +206,10 @@ def _cause(engine: Engine) -> Cause:
 
 def _seen(engine: Engine) -> ReplicaSeen:
     host = engine.node.host
-    address = "127.0.0.1" if host.is_local else host.address
     ready = is_ready(engine) and engine.port is not None
     return ReplicaSeen(
         key=str(engine.uid), index=engine.index, revision=engine.revision, ready=ready, phase=engine.phase,
-        where=engine.node.name, message=engine.message, url=f"http://{address}:{engine.port}" if ready else "",
-        token="" if host.is_local or not ready else engine.secret("token"),
+        where=engine.node.name, message=engine.message, url=host.address_of(engine.port) if ready and engine.port else "",
+        token="" if host.engines_are_on_loopback or not ready else engine.secret("token"),
         broken=engine.phase == Phase.CRASHLOOP and not engine.stop, cause=_cause(engine), restarts=engine.restarts,
         since=engine.phase_since)

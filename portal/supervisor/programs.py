@@ -25,7 +25,8 @@ def everything() -> list[Program]:
 
 def web() -> Program:
     argv = ("-m", "uvicorn", "portal.asgi:application", "--host", settings.PORTAL_BIND,
-            "--port", str(settings.PORTAL_PORT), "--no-access-log", "--no-server-header", "--ws", "none",
+            "--port", str(settings.PORTAL_PORT), "--no-access-log", "--no-server-header",
+            "--ws", "websockets-sansio", "--ws-max-size", "262144", "--ws-per-message-deflate", "false",
             "--timeout-graceful-shutdown", "8")
     return Program("web", python(*argv), ready=answers("/healthz"), stop_seconds=12)
 
