@@ -24,6 +24,8 @@ from portal.tenancy.auth import NotSignedIn, WrongType
 from portal.tenancy.db import is_passing
 from portal.tenancy.errors import Invalid, NotFound, PortalError, Unavailable
 
+from .complaints import sentence
+
 Errors = list[dict[str, str]] | None
 Answer = Callable[[HttpRequest, PortalError, Errors], HttpResponse]
 API_PATH, DEEPINFER_PATH = "/api/", "/v1/"
@@ -105,7 +107,7 @@ def field_errors(error: ValidationError) -> list[dict[str, str]]:
     found = []
     for item in error.errors:
         path = [str(part) for part in item["loc"][1:] if part not in ("data", "page")]
-        found.append({"field": ".".join(path), "message": item["msg"].removeprefix("Value error, ")})
+        found.append({"field": ".".join(path), "message": sentence(item)})
     return found
 
 

@@ -49,6 +49,17 @@ def test_every_answer_has_the_headers_that_keep_it_private(cast: Cast) -> None:
         assert answer["X-Request-Id"]
 
 
+@pytest.mark.parametrize(("body", "words"), [
+    ({"slug": "x"}, "This is required."), ({"name": "", "slug": "x"}, "This is too short: at least 1."),
+    ({"name": "x", "slug": "x", "max_gpus": -1}, "This must be at least 0."),
+    ({"name": "x", "slug": "x", "max_gpus": "1"}, "This takes a whole number."),
+    ({"name": 7, "slug": "x"}, "This takes text."), ({"name": "a\u0007", "slug": "x"}, "Control characters are not allowed."),
+    ({"name": "x", "slug": "x", "uid": "y"}, "There is no such field."),
+])
+def test_complaints_are_short_sentences(cast: Cast, body: dict[str, Any], words: str) -> None:
+    assert error_of(Api(cast.operator).post("workspaces", body))["message"] == words
+
+
 def test_every_complaint_is_listed_and_no_input_echoed(cast: Cast) -> None:
     secret = "hf_canaryCanaryCanaryCanary"
     response = Api(cast.alice).post("workspaces/alpha/keys", {"name": "", "scopes": [secret], "x": secret})
