@@ -63,7 +63,7 @@ MIDDLEWARE = [
     "portal.logs.RequestIdMiddleware",
     "portal.refusals.ErrorShape",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.static_files.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
