@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import socket
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -93,6 +95,22 @@ def test_a_stop_lets_streams_end_and_writes_what_is_in_memory(own: Server, appli
         assert len(lines) == 41
         assert ApiKey.objects.get(public_id=key[3:19]).last_used_at is not None
         assert '"completion_tokens":5' in own.log
+        for client in tenant.clients:
+            client.close()
+
+
+def test_a_caller_that_reads_nothing_is_given_up(own: Server) -> None:
+    with OpenAIBackend() as engine, started(own, PORTAL_GATEWAY_WRITE_SECONDS="1"):
+        tenant = make_tenant(own, "deaf")
+        tenant.endpoint("m", engine.url)
+        tenant.wait_for("m")
+        engine.script.words, engine.script.word = 400, "x" * 100_000
+        body = json.dumps(BODY).encode()
+        head = (f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {tenant.key()}\r\n"
+                f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", own.port)) as caller:
+            caller.sendall(head.encode() + body)
+            eventually(lambda: '"error":"client_gone"' in own.log, 8)
         for client in tenant.clients:
             client.close()
 
