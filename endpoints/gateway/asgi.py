@@ -15,6 +15,8 @@ from .call import Receive, Scope, Send  # after the set-up
 from .gateway import Gateway
 from .tunnel import application as tunnel
 
+__all__ = ["application", "gateway", "is_gateways", "lifespan", "tunnel"]
+
 gateway = Gateway()
 
 
