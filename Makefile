@@ -22,7 +22,7 @@ demo: setup  ## deploy two models on this machine and call them; ONCE=1 stops by
 	@exec $(PY) manage.py demo $(if $(ONCE),--once)
 
 test:  ## all tests, with MariaDB, Redis, Chromium and the real engine; FAST=1 leaves the slow ones out
-	@scripts/setup --dev --test-servers
+	@scripts/setup --dev --test-servers $(if $(FAST),--no-engine)
 	@exec $(PY) -m tests.rig.run_both $(if $(FAST),--fast)
 
 check:  ## what CI runs: the tests, and every static check

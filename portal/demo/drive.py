@@ -100,7 +100,7 @@ class Demo:
             self.stop.sleep(POLL_SECONDS)
 
     @staticmethod
-    def _hosts() -> list[dict[str, Any]]:
+    def _hosts() -> list[Any]:
         return list(Host.objects.filter(node__cluster__name=THIS_MACHINE).values("state", "releases"))
 
     def deploy(self, item: Item) -> str:

@@ -58,7 +58,7 @@ class Child:
     async def keep_running(self) -> None:
         """Until `stop` is called: run it, and when it ends, wait a little longer each time and run it again."""
         delay, clock = FIRST_DELAY, asyncio.get_running_loop().time
-        while not self._stopping:
+        while True:
             self.started_at = clock()
             code = await self._run_once()
             if self._stopping:

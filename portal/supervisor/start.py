@@ -9,6 +9,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
+from django.utils.translation import gettext as _
 
 from portal import firstrun
 from portal.tenancy.errors import PortalError
@@ -29,5 +30,7 @@ def prepared(tell: Tell) -> Iterator[tuple[firstrun.Access, Supervisor]]:
             connections.close_all()
             logs = Path(settings.DATA_DIR) / "logs"
             yield access, Supervisor(programs.everything(), logs, tell, deaf=programs.deaf)
+    except KeyboardInterrupt as error:
+        raise CommandError(_("stopped before it was up")) from error
     except (CannotStart, PortalError) as error:
         raise CommandError(str(error)) from error
