@@ -40,6 +40,8 @@ CHAT = ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Say h
 def context(row: Endpoint) -> dict[str, Any]:
     """What the templates around the form show."""
     revisions = list(Revision.objects.filter(endpoint=row).select_related("profile__model", "created_by")[:REVISIONS])
+    for revision in revisions:
+        revision.note, revision.failure = clean(revision.note, 200), clean(revision.failure, 1000)
     return {"endpoint": row, "parts": parts(row), "revisions": revisions, "curl": curl(row, revisions)}
 
 
@@ -58,7 +60,8 @@ def _engines(row: Endpoint) -> list[dict[str, Any]]:
     now = timezone.now()
     found = Engine.objects.filter(endpoint_uid=row.uid).select_related("node").order_by("index", "-revision")[:64]
     return [{
-        "row": engine, "where": clean(engine.node.name, 253), "message": clean(engine.message, 1000), "log": clean(engine.log, LOG_CHARS),
+        "row": engine, "where": clean(engine.node.name, 253), "message": clean(engine.message, 1000),
+        "log": clean(engine.log, LOG_CHARS),
         "previous": clean(engine.previous_log, LOG_CHARS),
         "badge": status_badge(
             engine.get_phase_display(), PHASE_COLOURS.get(engine.phase, "bad"), seen=engine.reported_at,
@@ -68,7 +71,8 @@ def _engines(row: Endpoint) -> list[dict[str, Any]]:
 
 def _events(row: Endpoint) -> list[dict[str, Any]]:
     found = Event.objects.filter(endpoint=row).order_by("-id")[:EVENTS]
-    return [{"row": event, "message": clean(event.message, 1000), "badge": _event_badge(event)} for event in found]
+    return [{"row": event, "message": clean(event.message, 1000), "who": clean(event.actor_label, 200),
+             "badge": _event_badge(event)} for event in found]
 
 
 def _event_badge(event: Event) -> SafeString:

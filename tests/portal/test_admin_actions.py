@@ -22,6 +22,7 @@ from tests.cast import Cast
 from tests.portal.conftest import grant, signed_in
 from tests.portal.world import World, make_endpoint, make_world
 
+pytestmark = pytest.mark.both_databases
 LIST = "/admin/endpoints/endpoint/"
 RIGHTS = {"deploy": "deploy_endpoint", "start": "start_endpoint", "stop": "stop_endpoint", "retry": "retry_endpoint",
           "scale": "scale_endpoint", "update": "update_endpoint", "roll_back": "rollback_endpoint",

@@ -18,6 +18,7 @@ from tests.cast import Cast, make_cluster
 from tests.portal.conftest import signed_in
 from tests.portal.world import World, make_world
 
+pytestmark = pytest.mark.both_databases
 ADD = "/admin/endpoints/endpoint/add/"
 
 

@@ -18,6 +18,8 @@ from tests.cast import Cast, make_cluster, make_host, make_profile
 from tests.portal.conftest import all_view_rights, signed_in
 from tests.portal.world import World, make_world
 
+pytestmark = pytest.mark.both_databases
+
 ENDPOINT_RIGHTS = ("add_endpoint", "change_endpoint", "delete_endpoint", "deploy_endpoint", "stop_endpoint", "start_endpoint",
                    "scale_endpoint", "update_endpoint", "rollback_endpoint", "retry_endpoint")
 PAGES = sorted(admin.site._registry, key=lambda model: model._meta.label)

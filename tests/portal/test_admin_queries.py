@@ -14,6 +14,7 @@ from tests.cast import GIB, Cast, make_cluster, make_host, make_user
 from tests.portal.world import World, make_endpoint, make_engine, make_world
 
 # Session and person are 2 of them, as are the count and the rows of a list.
+pytestmark = pytest.mark.both_databases
 PAGES = {
     "/admin/": 8, "/admin/endpoints/endpoint/": 6, "/admin/clusters/cluster/": 5, "/admin/clusters/host/": 5,
     "/admin/clusters/node/": 5, "/admin/clusters/engine/": 5, "/admin/tenancy/workspace/": 4, "/admin/tenancy/user/": 4,
