@@ -44,7 +44,7 @@ class Child:
         self.started_at = 0.0
         self.ready = asyncio.Event()
         self._tell = tell
-        self._stopping = False
+        self._wanted = True
 
     @property
     def pid(self) -> int | None:
@@ -55,13 +55,16 @@ class Child:
         """Seconds since this run of the program was started."""
         return asyncio.get_running_loop().time() - self.started_at
 
+    def _goes_on(self) -> bool:
+        return self._wanted
+
     async def keep_running(self) -> None:
         """Until `stop` is called: run it, and when it ends, wait a little longer each time and run it again."""
         delay, clock = FIRST_DELAY, asyncio.get_running_loop().time
-        while True:
+        while self._goes_on():
             self.started_at = clock()
             code = await self._run_once()
-            if self._stopping:
+            if not self._goes_on():
                 return
             delay = FIRST_DELAY if clock() - self.started_at > STEADY_SECONDS else min(delay * 2, LONGEST_DELAY)
             self.restarts += 1
@@ -115,7 +118,7 @@ class Child:
 
     async def stop(self) -> None:
         """SIGTERM to the leader only, so that it can end its own children in order; then the group, then SIGKILL."""
-        self._stopping = True
+        self._wanted = False
         await self._end()
 
     async def restart(self) -> None:
