@@ -16,13 +16,16 @@ from clusters.schemas import (
     HostPage,
     NewEnrolmentOut,
     NodePage,
+    PlaceIn,
     PlaceOut,
     PlacePage,
+    PlacePatch,
     node_outs,
 )
 from portal.tenancy.actor import Actor
-from portal.tenancy.answers import created, etag_of, find
+from portal.tenancy.answers import created, edited, etag_of, find, pick
 from portal.tenancy.auth import ApiRequest
+from portal.tenancy.models import Workspace
 from portal.tenancy.pagination import Page, PageQuery, page_of
 
 router = Router(tags=["places"])
@@ -48,6 +51,35 @@ def get_place(request: ApiRequest, response: HttpResponse, uid: UUID) -> Cluster
     place = place_of(request.auth, uid)
     response["ETag"] = etag_of(place)
     return place
+
+
+def _workspace_of(actor: Actor, text: str | None) -> Workspace | None:
+    return None if text is None else pick(actor.scope(), text, field="workspace", what="workspace")
+
+
+@router.post("/places", response={201: PlaceOut}, summary="Add a place (operators)")
+def create_place(request: ApiRequest, data: PlaceIn) -> HttpResponse:
+    request.auth.require_operator()
+    values = data.model_dump(exclude={"workspace"})
+    workspace = _workspace_of(request.auth, data.workspace)
+    return created(request, PlaceOut, lambda: services.create_place(request.auth, workspace=workspace, **values))
+
+
+@router.patch("/places/{uid}", response=PlaceOut, summary="Change or pause a place (operators)")
+def change_place(request: ApiRequest, response: HttpResponse, uid: UUID, data: PlacePatch) -> Cluster:
+    place = place_of(request.auth, uid)
+    values = data.model_dump(exclude_unset=True)
+    if "workspace" in values:
+        values["workspace"] = _workspace_of(request.auth, data.workspace)
+    place = edited(request, place, lambda: services.change_place(request.auth, place, **values))
+    response["ETag"] = etag_of(place)
+    return place
+
+
+@router.delete("/places/{uid}", response={204: None}, summary="Delete an empty place (operators)")
+def delete_place(request: ApiRequest, uid: UUID) -> Status[None]:
+    services.delete_place(request.auth, place_of(request.auth, uid))
+    return Status(204, None)
 
 
 @router.get("/places/{uid}/nodes", response=NodePage, summary="List nodes, their accelerators and what is free")

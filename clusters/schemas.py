@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
+from pydantic import StringConstraints
 
 from clusters.drivers.hosts import room
 from clusters.models import Accelerator, Cluster, EnrolmentToken, Host, Node
 from clusters.placement import NodeRoom
 from clusters.states import ClusterKind, HostState
 from portal.tenancy.answers import etag_of
-from portal.tenancy.schemas import Closed, Line
+from portal.tenancy.schemas import Closed, Line, Ref
 
 
 class PlaceOut(Schema):
@@ -76,6 +77,23 @@ class HostOut(Schema):
     @staticmethod
     def resolve_name(obj: Host) -> str:
         return obj.node.name
+
+
+class PlaceIn(Closed):
+    """Without a workspace the place is shared by all."""
+
+    name: Annotated[str, StringConstraints(max_length=63)]
+    kind: ClusterKind = ClusterKind.HOSTS
+    workspace: Ref | None = None
+    description: Line = ""
+
+
+class PlacePatch(Closed):
+    """Only what is sent is changed; a null workspace shares the place with all."""
+
+    workspace: Ref | None = None
+    description: Line = ""
+    paused: bool = False
 
 
 class EnrolmentIn(Closed):

@@ -160,6 +160,20 @@ class VendorIn(Closed):
     homepage: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
+class VendorPatch(Closed):
+    """Only what is sent is changed."""
+
+    names: Annotated[dict[Word, Name], Field(min_length=1, max_length=50)] = {}
+    homepage: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class ReleasePatch(Closed):
+    """Only what is sent is changed; a release that is not enabled can't be chosen any more."""
+
+    image: Annotated[str, StringConstraints(max_length=300)] = ""
+    enabled: bool = True
+
+
 class ReleaseIn(Closed):
     slug: Slug
     engine: EngineKind

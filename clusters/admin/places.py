@@ -126,6 +126,12 @@ class ClusterAdmin(PortalAdmin):
         row = self.find_row(request, str(object_id))
         return super().get_actions_detail(request, object_id) if row and row.kind == ClusterKind.HOSTS else []
 
+    def save_model(self, request: HttpRequest, obj: Cluster, form: Any, change: bool) -> None:
+        services.put_place(actor_of(request), obj)
+
+    def delete_model(self, request: HttpRequest, obj: Cluster) -> None:
+        services.delete_place(actor_of(request), obj)
+
     @admin.display(description=gettext_lazy("hosts ready"))
     def hosts(self, row: Any) -> str:
         if not row.n_hosts:

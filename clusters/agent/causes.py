@@ -25,6 +25,7 @@ def _rule(pattern: str, code: str, sentence: str) -> _Rule:
     return _Rule(re.compile(pattern, re.IGNORECASE), code, sentence)
 
 
+WARNING = re.compile(r"\bWARNING \d\d-\d\d ")
 # The first that matches wins: from the particular to the general.
 RULES = (
     _rule(r"estimated maximum model length is (?P<n>\d+)", "context_too_long",
@@ -72,8 +73,10 @@ RULES = (
 
 def explain(exit_code: int | None, log: str) -> Why:
     """The cause of an engine's end by its last lines, else by its exit code."""
+    # A warning may quote an error that never happened ("this can cause errors like ...").
+    told = "\n".join(line for line in log.splitlines() if not WARNING.search(line))
     for rule in RULES:
-        if found := rule.pattern.search(log):
+        if found := rule.pattern.search(told):
             values = {"n": (found.groupdict().get("n") or "").strip()}
             return Why(rule.code, rule.sentence.format(**values)[:900])
     if exit_code in (137, -9):

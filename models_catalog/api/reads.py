@@ -50,14 +50,19 @@ def profiles(actor: Actor) -> QuerySet[Profile]:
     return rows.select_related("model", "release", "artifact")
 
 
+def vendors(actor: Actor) -> QuerySet[Vendor]:
+    """The vendors of what the caller may see; all, for an operator."""
+    return Vendor.objects.all() if actor.operates else Vendor.objects.filter(pk__in=shelf(actor).values("vendor"))
+
+
 @router.get("/vendors", response=VendorPage, summary="List vendors")
 def list_vendors(request: ApiRequest, page: PageQuery) -> Page[Vendor]:
-    return page_of(Vendor.objects.filter(pk__in=shelf(request.auth).values("vendor")), page)
+    return page_of(vendors(request.auth), page)
 
 
 @router.get("/vendors/{slug}", response=VendorOut, summary="Show a vendor")
 def get_vendor(request: ApiRequest, slug: str) -> Vendor:
-    return find(Vendor.objects.filter(pk__in=shelf(request.auth).values("vendor")), slug=slug)
+    return find(vendors(request.auth), slug=slug)
 
 
 @router.get("/models", response=ModelPage, summary="List models on the shelf")

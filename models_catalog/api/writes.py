@@ -23,15 +23,17 @@ from models_catalog.schemas import (
     ProfilePatch,
     ReleaseIn,
     ReleaseOut,
+    ReleasePatch,
     VendorIn,
     VendorOut,
+    VendorPatch,
 )
 from portal.tenancy.actor import Actor
 from portal.tenancy.answers import created, edited, etag_of, find, pick
 from portal.tenancy.auth import ApiRequest
 from portal.tenancy.roles import Verb
 
-from .reads import profiles, router, shelf
+from .reads import profiles, router, shelf, vendors
 
 
 @router.post("/vendors", response={201: VendorOut}, summary="Add a vendor (operators)")
@@ -44,6 +46,36 @@ def create_release(request: ApiRequest, data: ReleaseIn) -> HttpResponse:
     values = data.model_dump(by_alias=False)
     values["kind"] = values.pop("engine")
     return created(request, ReleaseOut, lambda: services.create_release(request.auth, **values))
+
+
+@router.patch("/vendors/{slug}", response=VendorOut, summary="Change a vendor (operators)")
+def change_vendor(request: ApiRequest, response: HttpResponse, slug: str, data: VendorPatch) -> Vendor:
+    row = find(vendors(request.auth), slug=slug)
+    values = data.model_dump(exclude_unset=True)
+    row = edited(request, row, lambda: services.change_vendor(request.auth, row, **values))
+    response["ETag"] = etag_of(row)
+    return row
+
+
+@router.delete("/vendors/{slug}", response={204: None}, summary="Delete a vendor without models (operators)")
+def delete_vendor(request: ApiRequest, slug: str) -> Status[None]:
+    services.delete_vendor(request.auth, find(vendors(request.auth), slug=slug))
+    return Status(204, None)
+
+
+@router.patch("/releases/{slug}", response=ReleaseOut, summary="Change an engine release (operators)")
+def change_release(request: ApiRequest, response: HttpResponse, slug: str, data: ReleasePatch) -> EngineRelease:
+    row = find(EngineRelease.objects.all(), slug=slug)
+    values = data.model_dump(exclude_unset=True)
+    row = edited(request, row, lambda: services.change_release(request.auth, row, **values))
+    response["ETag"] = etag_of(row)
+    return row
+
+
+@router.delete("/releases/{slug}", response={204: None}, summary="Delete an engine release that nothing uses (operators)")
+def delete_release(request: ApiRequest, slug: str) -> Status[None]:
+    services.delete_release(request.auth, find(EngineRelease.objects.all(), slug=slug))
+    return Status(204, None)
 
 
 @router.post("/models", response={201: ModelOut}, summary="Add a model, shared or a workspace's own")

@@ -15,6 +15,8 @@ from .serving import (
 )
 from .shelf import (
     change_model,
+    change_release,
+    change_vendor,
     create_model,
     create_release,
     create_vendor,
@@ -30,8 +32,8 @@ from .shelf import (
 from .spec import revision_spec
 
 __all__ = [
-    "change_model", "change_profile", "create_artifact", "create_model", "create_profile", "create_release",
-    "create_vendor", "delete_artifact", "delete_model", "delete_profile", "delete_release", "delete_vendor",
-    "put_artifact", "put_model", "put_profile", "put_release", "put_vendor", "revision_spec", "set_artifact_token",
-    "shelve", "unshelve",
+    "change_model", "change_profile", "change_release", "change_vendor", "create_artifact", "create_model",
+    "create_profile", "create_release", "create_vendor", "delete_artifact", "delete_model", "delete_profile",
+    "delete_release", "delete_vendor", "put_artifact", "put_model", "put_profile", "put_release", "put_vendor",
+    "revision_spec", "set_artifact_token", "shelve", "unshelve",
 ]

@@ -42,6 +42,12 @@ def create_vendor(actor: Actor, **values: Any) -> Vendor:
     return put_vendor(actor, Vendor(**values))
 
 
+def change_vendor(actor: Actor, row: Vendor, **values: Any) -> Vendor:
+    for name, value in values.items():
+        setattr(row, name, value)
+    return put_vendor(actor, row)
+
+
 @retry_tx
 def put_model(actor: Actor, row: CatalogModel) -> CatalogModel:
     """Create or change a model. A workspace's admins may for its own models, operators for shared ones."""
@@ -128,6 +134,12 @@ def put_release(actor: Actor, row: EngineRelease) -> EngineRelease:
 
 def create_release(actor: Actor, **values: Any) -> EngineRelease:
     return put_release(actor, EngineRelease(**values))
+
+
+def change_release(actor: Actor, row: EngineRelease, **values: Any) -> EngineRelease:
+    for name, value in values.items():
+        setattr(row, name, value)
+    return put_release(actor, row)
 
 
 @retry_tx

@@ -10,7 +10,7 @@ from clusters.services import make_enrolment_token
 from endpoints import services
 from endpoints.models import Endpoint
 from models_catalog.choices import ArtifactKind
-from models_catalog.models import Artifact, CatalogModel, Profile
+from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
 from portal.tenancy.models import ApiKey, Membership
 from tests.cast import GIB, Cast, make_cluster, make_host, make_model, make_profile
 
@@ -19,6 +19,7 @@ from tests.cast import GIB, Cast, make_cluster, make_host, make_model, make_prof
 class World:
     cast: Cast
     place: Cluster
+    empty: Cluster
     host: Host
     model: CatalogModel
     spare: CatalogModel
@@ -39,7 +40,8 @@ class World:
             "host": str(self.host.uid), "model": self.model.slug, "spare": self.spare.slug,
             "artifact": str(self.artifact.uid), "profile": self.profile.slug, "unused": self.unused.slug,
             "running": str(self.running.uid), "stopped": str(self.stopped.uid), "vendor": "acme",
-            "release": "vllm-cpu-test",
+            "release": "vllm-cpu-test", "empty": str(self.empty.uid), "unused_vendor": "unused",
+            "unused_release": "vllm-cpu-unused",
         }
 
 
@@ -57,8 +59,11 @@ def make_world(cast: Cast) -> World:
     text = key.draw_secret()
     key.save()
     token, token_text = make_enrolment_token(cast.actor("operator"), place)
+    Vendor.objects.create(slug="unused", names={"enUS": "Unused"})
+    EngineRelease.objects.create(slug="vllm-cpu-unused", kind="vllm", version="1.0", device="cpu")
     return World(
-        cast=cast, place=place, host=host, model=model, spare=spare, artifact=artifact, profile=profile, unused=unused,
+        cast=cast, place=place, empty=make_cluster("alpha-empty", workspace=cast.alpha), host=host, model=model,
+        spare=spare, artifact=artifact, profile=profile, unused=unused,
         running=running, stopped=stopped, key=key, token=token, secrets=[text, token_text],
         member=Membership.objects.get(workspace=cast.alpha, user=cast.vera))
 

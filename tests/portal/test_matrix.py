@@ -57,7 +57,10 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("DELETE", "/workspaces/{workspace}/keys/{key}"): Entry(GONE, writes=1),
     ("GET", "/audit"): Entry(LIST),
     ("GET", "/places"): Entry(LIST),
+    ("POST", "/places"): Entry((403, 403, 403, 403, 201), {"name": "new-place"}, writes=1),
     ("GET", "/places/{place}"): Entry(VIEW),
+    ("PATCH", "/places/{place}"): Entry(OPERATE, {"paused": True}, writes=1),
+    ("DELETE", "/places/{empty}"): Entry((404, 403, 403, 403, 204), writes=1),
     ("GET", "/places/{place}/nodes"): Entry(VIEW),
     ("GET", "/places/{place}/hosts"): Entry(VIEW),
     ("GET", "/places/{place}/enrolment-tokens"): Entry(OPERATE),
@@ -69,6 +72,8 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("GET", "/vendors"): Entry(LIST),
     ("GET", "/vendors/{vendor}"): Entry(VIEW),
     ("POST", "/vendors"): Entry((403, 403, 403, 403, 201), {"slug": "new", "names": {"enUS": "New"}}, writes=1),
+    ("PATCH", "/vendors/{vendor}"): Entry(OPERATE, {"names": {"enUS": "Acme 2"}}, writes=1),
+    ("DELETE", "/vendors/{unused_vendor}"): Entry((404, 404, 404, 404, 204), writes=1),
     ("GET", "/models"): Entry(LIST),
     ("GET", "/models/{model}"): Entry(VIEW),
     ("POST", "/models"): Entry((422, 422, 422, 201, 201), {
@@ -89,6 +94,8 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("GET", "/releases/{release}"): Entry(LIST),
     ("POST", "/releases"): Entry((403, 403, 403, 403, 201), {
         "slug": "vllm-cpu-9", "engine": "vllm", "version": "9.0", "device": "cpu"}, writes=1),
+    ("PATCH", "/releases/{release}"): Entry((403, 403, 403, 403, 200), {"enabled": False}, writes=1),
+    ("DELETE", "/releases/{unused_release}"): Entry((403, 403, 403, 403, 204), writes=1),
     ("GET", "/endpoints"): Entry(LIST),
     ("POST", "/endpoints"): Entry((422, 403, 202, 202, 202), NEW_ENDPOINT, writes=1),
     ("GET", "/endpoints/{running}"): Entry(VIEW),
@@ -117,7 +124,7 @@ DEEPINFER: dict[tuple[str, str], Entry] = {
 OUTSIDE_THE_MATRIX = {
     "admin/", "agent/v1/", "api/v1/", "v1/", "health", "healthz", "readyz", "metrics", "static/", "i18n/",
 }
-NOT_OF_A_TENANT = {"/releases/{release}"}
+NOT_OF_A_TENANT = {"/releases/{release}", "/releases/{unused_release}"}
 
 
 @pytest.fixture
