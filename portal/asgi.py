@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django_application = get_asgi_application()
 
 from endpoints.gateway import asgi as gateway  # noqa: E402 - needs Django first
+from endpoints.gateway import tunnel  # noqa: E402
 from endpoints.gateway.call import Receive, Scope, Send  # noqa: E402
 from portal.tenancy.fields import SecretUnreadable  # noqa: E402
 from portal.tenancy.models import Instance  # noqa: E402
@@ -34,7 +35,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "lifespan":
         await _lifespan(receive, send)
     else:
-        await gateway.tunnel(scope, receive, send)
+        await tunnel.application(scope, receive, send)
 
 
 def _wrong_keys() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,15 @@ from dataclasses import dataclass, field
 
 from django.db import Error, connection
 
-from clusters.services import Refusal, SignedCall, authenticate_tunnel, tunnel_keys
+from clusters.services import SignedCall, authenticate_tunnel, tunnel_keys
 from portal.tenancy.errors import PortalError, Unavailable
 
 from .call import Receive, Scope, Send
 from .connection import Connection
 from .metrics import TUNNELS
 from .tunnel_socket import TunnelSocket
+
+log = logging.getLogger(__name__)
 
 PATH = "/agent/v1/tunnel"
 MOST_SOCKETS = 80  # of one host; an agent opens 64, and the old ones of an agent that was killed may still be there
@@ -26,6 +29,13 @@ CHECK_SECONDS = 2.0
 IDLE_SECONDS = 600.0
 
 threads = ThreadPoolExecutor(4, "tunnel")
+
+
+class TooMany(PortalError):
+    """The host has as many sockets open as it may."""
+
+    code = "too_many"
+    status = 429
 
 
 @dataclass
@@ -165,8 +175,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         host, key = await asyncio.get_running_loop().run_in_executor(threads, _authenticate, _call(scope))
         tunnel = TunnelSocket(host, key, receive, send)
         if not pool.enter(tunnel):
-            raise Refusal("This host has too many sockets open.", code="too_many")
+            raise TooMany("This host has too many sockets open.")
     except PortalError as error:
+        log.info("tunnel refused", extra={"code": error.code})
         await _deny(scope, send, error)
         return
     try:

@@ -111,6 +111,7 @@ class AgentProcess:
     name: str
     options: tuple[str, ...] = ("--local",)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def state_dir(self) -> Path:
@@ -129,7 +130,7 @@ class AgentProcess:
         self.engines_dir.mkdir(parents=True, exist_ok=True)
         (self.folder / "token").write_text(self.token)
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8",
-                       "SECRET_OF_THE_HOST": "not for engines", "PYTHONPATH": str(ROOT)}
+                       "SECRET_OF_THE_HOST": "not for engines", "PYTHONPATH": str(ROOT), **self.environment}
         with (self.folder / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "clusters.agent", "--server", self.server, "--state-dir", str(self.state_dir),

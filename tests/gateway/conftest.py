@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.server import Server, Tenant, database, make_tenant, migrate, running_server
+from tests.gateway.server import Server, Tenant, database, eventually, make_tenant, migrate, running_server
+from tests.gateway.tunnel_rig import Rig
 from tests.simulators.openai_backend import OpenAIBackend
 
 NUMBERS = itertools.count(1)
@@ -58,3 +59,18 @@ def engine() -> Iterator[OpenAIBackend]:
 def second_engine() -> Iterator[OpenAIBackend]:
     with OpenAIBackend(token="engine-token") as running:
         yield running
+
+
+@pytest.fixture
+def rig(tmp_path: Path, server: Server, tenant: Tenant) -> Iterator[Rig]:
+    """Agents with tunnels; none is left behind."""
+    rig = Rig(tmp_path, server, tenant)
+    yield rig
+    rig.end()
+    eventually(lambda: rig.sockets("idle") + rig.sockets("used") == 0, 10)
+
+
+@pytest.fixture
+def name() -> str:
+    """A name for a host that no other test takes."""
+    return f"host-{next(NUMBERS)}"

@@ -2,79 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
-import httpx2 as httpx
 import openai
 import psutil
 import pytest
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
-from clusters.agent.client import Client
-from clusters.agent.signing import HostKey
 from clusters.models import Engine, Host
-from clusters.services import drain, forget_host, undrain
-from clusters.states import HostState, Phase
 from endpoints.models import Backend
-from portal.tenancy.actor import PORTAL
-from tests.clusters.agent_rig import AgentProcess, phase_is, stop_engine, until
-from tests.gateway.server import Server, Tenant, eventually
-from tests.gateway.tunnel_rig import HELLO, Rig, host_of, seen_by
+from tests.clusters.agent_rig import until
+from tests.gateway.server import Server, eventually
+from tests.gateway.tunnel_rig import HELLO, Rig, host_of, identity, seen_by, stream_lines, streaming
+from tests.gateway.tunnel_tls import tls_door
 
 pytestmark = pytest.mark.slow
-NUMBERS = itertools.count(1)
-
-
-@pytest.fixture
-def rig(tmp_path: Path, server: Server, tenant: Tenant) -> Iterator[Rig]:
-    rig = Rig(tmp_path, server, tenant)
-    yield rig
-    rig.end()
-    eventually(lambda: rig.sockets("idle") + rig.sockets("used") == 0, 10)
-
-
-@pytest.fixture
-def name() -> str:
-    return f"host-{next(NUMBERS)}"
-
-
-def identity(agent: AgentProcess) -> dict[str, str]:
-    found: dict[str, str] = json.loads((agent.state_dir / "agent.json").read_text())
-    return found
-
-
-def stream_lines(rig: Rig, key: str, model: str, begun: Event | None = None) -> list[str]:
-    """All lines of a streamed answer; `begun` is set with the first one."""
-    body = {"model": model, "messages": HELLO, "stream": True}
-    with httpx.stream("POST", f"{rig.server.url}/v1/chat/completions", json=body, timeout=30,
-                      headers={"authorization": f"Bearer {key}"}) as answer:
-        assert answer.status_code == 200, answer.read()
-        lines = []
-        for line in filter(None, answer.iter_lines()):
-            lines.append(line)
-            if begun is not None:
-                begun.set()
-        return lines
-
-
-@contextmanager
-def streaming(rig: Rig, key: str, model: str) -> Iterator[Future[list[str]]]:
-    """A stream in the middle of its answer."""
-    begun = Event()
-    with ThreadPoolExecutor(1) as threads:
-        lines = threads.submit(stream_lines, rig, key, model, begun)
-        assert begun.wait(10)
-        yield lines
 
 
 def test_a_call_reaches_the_engine_of_a_host_that_listens_nowhere(rig: Rig, name: str) -> None:
@@ -215,176 +161,6 @@ def test_sockets_come_back_when_the_portal_does(rig: Rig, name: str) -> None:
     assert client.chat.completions.create(model="tiny", messages=HELLO).choices
 
 
-def test_a_port_that_is_no_engines_is_refused(rig: Rig, name: str) -> None:
-    agent = rig.agent(name)
-    host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
-    rig.wait_for_sockets(4)
-    with socket.create_server(("127.0.0.1", 0)) as private:
-        private.settimeout(0.2)
-        rig.tenant.endpoint("spy", f"tunnel://{host.uid.hex}:{private.getsockname()[1]}")
-        with pytest.raises(openai.InternalServerError) as refusal:
-            rig.tenant.wait_for("spy").chat.completions.create(model="spy", messages=HELLO)
-        assert refusal.value.code == "upstream_unavailable"
-        with pytest.raises(TimeoutError):
-            private.accept()
-    assert "no engine's" in agent.log
-
-
-def test_a_stopped_engines_port_is_refused(rig: Rig, name: str) -> None:
-    rig.agent(name)
-    engine = rig.engine(name)
-    rig.endpoint("tiny", engine)
-    client = rig.tenant.wait_for("tiny")
-    stop_engine(engine)
-    until(lambda: not Engine.objects.filter(pk=engine.pk).exists(), 15)
-    with socket.create_server(("127.0.0.1", engine.port or 0)) as heir:
-        heir.settimeout(0.2)
-        with pytest.raises(openai.InternalServerError):
-            client.chat.completions.create(model="tiny", messages=HELLO)
-        with pytest.raises(TimeoutError):
-            heir.accept()
-
-
-def test_one_host_never_answers_for_another(rig: Rig, name: str) -> None:
-    ours, theirs = rig.agent(name), rig.agent(f"{name}-b")
-    mine, other = rig.engine(name, word="mine"), rig.engine(f"{name}-b", word="other")
-    rig.endpoint("tiny", mine)
-    rig.tenant.endpoint("crossed", f"tunnel://{host_of(mine).uid.hex}:{other.port}")
-    client = rig.tenant.wait_for("crossed")
-    rig.wait_for_sockets(8)
-    for _ in range(10):
-        words = client.chat.completions.create(model="tiny", messages=HELLO).choices[0].message.content
-        assert words is not None
-        assert words.startswith("mine0")
-    with pytest.raises(openai.InternalServerError):
-        client.chat.completions.create(model="crossed", messages=HELLO)
-    ours.signal(signal.SIGKILL)
-    ours.wait()
-    with pytest.raises(openai.InternalServerError):
-        client.chat.completions.create(model="tiny", messages=HELLO)
-    assert seen_by(other) == []
-    assert theirs.process is not None
-    assert theirs.process.poll() is None
-
-
-class TestRefusals:
-    """Who isn't the host gets no socket."""
-
-    @staticmethod
-    def opens(server: Server, key: HostKey, host: str, path: str = "/tunnel", **changed: str) -> int:
-        """The status of the answer to an opening; 101 where it is let in."""
-        address, headers = Client(server.url, key, host).upgrade(path)
-        return TestRefusals.status(address, headers | changed)
-
-    @staticmethod
-    def status(address: str, headers: dict[str, str]) -> int:
-        try:
-            with connect(address, additional_headers=headers, proxy=None):
-                return 101
-        except InvalidStatus as refusal:
-            return refusal.response.status_code
-
-    def test_keys_and_hosts_that_do_not_belong_together(self, rig: Rig, name: str) -> None:
-        agents = [rig.agent(f"{name}-{letter}") for letter in "ab"]
-        hosts = [until(lambda n=agent.name: Host.objects.filter(node__name=n).first(), 15) for agent in agents]
-        keys = [HostKey.from_text(identity(agent)["key"]) for agent in agents]
-        uids = [str(host.uid) for host in hosts]
-        assert self.opens(rig.server, keys[0], uids[0]) == 101
-        assert self.opens(rig.server, keys[1], uids[0]) == 401
-        assert self.opens(rig.server, HostKey.draw(), uids[0]) == 401
-        assert self.opens(rig.server, keys[0], "") == 401
-        assert self.opens(rig.server, keys[0], uids[0], **{"X-Agent-Time": "1"}) == 401
-        assert self.opens(rig.server, keys[0], uids[0], **{"X-Agent-Signature": "AAAA"}) == 401
-        assert self.opens(rig.server, keys[0], uids[0], "/elsewhere") == 403
-
-    def test_a_recorded_opening_is_good_for_once(self, rig: Rig, name: str) -> None:
-        agent = rig.agent(name)
-        host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
-        address, headers = Client(rig.server.url, HostKey.from_text(identity(agent)["key"]), str(host.uid)).upgrade("/tunnel")
-        assert self.status(address, headers) == 101
-        assert self.status(address, headers) == 401
-        assert self.status(address + "?x=1", Client(rig.server.url, HostKey.from_text(
-            identity(agent)["key"]), str(host.uid)).upgrade("/tunnel")[1]) == 401
-
-    def test_a_host_that_was_not_enrolled_so(self, rig: Rig, name: str) -> None:
-        agent = rig.agent(name, "--local")
-        host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
-        assert not host.tunnel
-        assert self.opens(rig.server, HostKey.from_text(identity(agent)["key"]), str(host.uid)) == 401
-
-    def test_a_host_with_too_many_sockets(self, rig: Rig, name: str) -> None:
-        agent = rig.agent(name)
-        host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
-        key = HostKey.from_text(identity(agent)["key"])
-        rig.wait_for_sockets(4)
-        agent.signal(signal.SIGSTOP)
-        opened = []
-        try:
-            for _ in range(76):
-                address, headers = Client(rig.server.url, key, str(host.uid)).upgrade("/tunnel")
-                opened.append(connect(address, additional_headers=headers, proxy=None, legacy=True))
-            assert self.opens(rig.server, key, str(host.uid)) == 401
-        finally:
-            for one in opened:
-                one.close()
-            agent.signal(signal.SIGCONT)
-
-    def test_an_agent_that_speaks_out_of_turn_is_cut_off(self, rig: Rig, name: str) -> None:
-        agent = rig.agent(name)
-        host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
-        address, headers = Client(rig.server.url, HostKey.from_text(identity(agent)["key"]), str(host.uid)).upgrade("/tunnel")
-        with connect(address, additional_headers=headers, proxy=None) as rude:
-            rude.send(b"HTTP/1.1 200 OK\r\n\r\n")
-            assert list(itertools.islice(_messages(rude), 1)) == []
-        assert rude.close_code == 1008
-
-
-def _messages(socket: object) -> Iterator[object]:
-    from websockets.exceptions import ConnectionClosed
-
-    try:
-        yield from socket  # type: ignore[misc]
-    except ConnectionClosed:
-        return
-
-
-def test_a_forgotten_hosts_sockets_are_closed(rig: Rig, name: str) -> None:
-    agent = rig.agent(name)
-    engine = rig.engine(name, words=1000, delay=0.05)
-    rig.endpoint("tiny", engine)
-    client = rig.tenant.wait_for("tiny")
-    with streaming(rig, client.api_key, "tiny") as lines:
-        Host.objects.filter(node__name=name).update(state=HostState.LOST)
-        forget_host(PORTAL, Host.objects.get(node__name=name))
-        last = lines.result(15)
-    assert json.loads(last[-1].removeprefix("data: "))["error"]["type"] == "upstream_interrupted"
-    eventually(lambda: rig.sockets("idle") + rig.sockets("used") == 0, 10)
-    assert "tunnel can't be opened" in agent.log
-
-
-def test_a_drained_host_serves_its_engines_to_their_end_and_then_has_no_sockets(rig: Rig, name: str) -> None:
-    rig.agent(name)
-    engine = rig.engine(name)
-    rig.endpoint("tiny", engine)
-    client = rig.tenant.wait_for("tiny")
-    host = drain(PORTAL, host_of(engine))
-    time.sleep(2.5)  # longer than the gateway takes to look
-    assert client.chat.completions.create(model="tiny", messages=HELLO).choices
-    stop_engine(engine)
-    eventually(lambda: rig.sockets("idle") + rig.sockets("used") == 0, 20)
-    undrain(PORTAL, host)
-    rig.wait_for_sockets(4)
-
-
-def test_a_host_whose_key_changed_loses_its_sockets(rig: Rig, name: str) -> None:
-    agent = rig.agent(name)
-    until(lambda: Host.objects.filter(node__name=name).first(), 15)
-    rig.wait_for_sockets(4)
-    Host.objects.filter(node__name=name).update(public_key=HostKey.draw().public)
-    eventually(lambda: rig.sockets("idle") == 0, 10)
-    until(lambda: "tunnel can't be opened" in agent.log, 10)
-
-
 def test_logs_hold_no_secret(rig: Rig, name: str) -> None:
     agent = rig.agent(name)
     rig.endpoint("tiny", rig.engine(name))
@@ -426,7 +202,14 @@ def test_a_tunnel_to_a_gateway_of_its_own(rig: Rig, name: str, tmp_path: Path) -
         apart.stop()
 
 
-def test_a_ready_engine_on_a_tunnel_host_takes_no_key(rig: Rig, name: str) -> None:
-    rig.agent(name)
-    engine = phase_is(rig.engine(name), Phase.READY)
+def test_a_tunnel_through_a_proxy_with_tls(rig: Rig, name: str, tmp_path: Path) -> None:
+    with tls_door(tmp_path, rig.server.port) as (url, certificate):
+        agent = rig.agent(name, "--tunnel", server=url, SSL_CERT_FILE=str(certificate))
+        engine = rig.engine(name)
+        rig.endpoint("tiny", engine)
+        client = rig.tenant.wait_for("tiny")
+        assert client.chat.completions.create(model="tiny", messages=HELLO).choices
+        assert "tunnel can't be opened" not in agent.log
+        stranger = rig.agent(f"{name}-b", "--tunnel", server=url)
+        until(lambda: "portal away" in stranger.log, 15)  # it does not trust this certificate
     assert "VLLM_API_KEY" not in psutil.Process(engine.pid).environ()

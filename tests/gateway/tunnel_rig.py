@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
+
+import httpx2 as httpx
 
 from clusters.models import Engine, Host
 from clusters.states import Phase
@@ -30,12 +36,13 @@ class Rig:
     tenant: Tenant
     agents: list[AgentProcess] = field(default_factory=list)
 
-    def agent(self, name: str, *options: str) -> AgentProcess:
-        """Start an agent with --tunnel in a place of its own."""
+    def agent(self, name: str, *options: str, server: str = "", **environment: str) -> AgentProcess:
+        """Start an agent with --tunnel in a place of its own; it calls the portal at `server`."""
         portal = Portal(self.folder)
         portal.port = self.server.port
         cluster = make_cluster(f"place-of-{name}")
         agent = new_agent(self.folder / name, portal, cluster, name, *(options or ("--tunnel",)))
+        agent.server, agent.environment = server or agent.server, environment
         self.agents.append(agent)
         install_serving(agent.engines_dir)
         return agent.start()
@@ -79,3 +86,32 @@ def seen_by(engine: Engine) -> list[dict[str, Any]]:
 
 def host_of(engine: Engine) -> Host:
     return Host.objects.get(node_id=engine.node_id)
+
+
+def identity(agent: AgentProcess) -> dict[str, str]:
+    found: dict[str, str] = json.loads((agent.state_dir / "agent.json").read_text())
+    return found
+
+
+def stream_lines(rig: Rig, key: str, model: str, begun: Event | None = None) -> list[str]:
+    """All lines of a streamed answer; `begun` is set with the first one."""
+    body = {"model": model, "messages": HELLO, "stream": True}
+    with httpx.stream("POST", f"{rig.server.url}/v1/chat/completions", json=body, timeout=30,
+                      headers={"authorization": f"Bearer {key}"}) as answer:
+        assert answer.status_code == 200, answer.read()
+        lines = []
+        for line in filter(None, answer.iter_lines()):
+            lines.append(line)
+            if begun is not None:
+                begun.set()
+        return lines
+
+
+@contextmanager
+def streaming(rig: Rig, key: str, model: str) -> Iterator[Future[list[str]]]:
+    """A stream in the middle of its answer."""
+    begun = Event()
+    with ThreadPoolExecutor(1) as threads:
+        lines = threads.submit(stream_lines, rig, key, model, begun)
+        assert begun.wait(10)
+        yield lines
