@@ -69,7 +69,7 @@ class Pool:
                 await tunnel.dial(port, to_engine)
             except ConnectionResetError:
                 continue  # it died while it was idle, and nothing was sent
-            except BaseException:
+            except BaseException:  # also when the caller hangs up or its time is over
                 tunnel.abort()
                 raise
             return

@@ -199,8 +199,7 @@ async def _begin(replica: Replica, connection: Connection, request: Request) -> 
         connection.send(b"".join((replica.head(request.path), request.headers, length, request.body)))
         await connection.wait_for_head()
         return Exchange(replica, connection, await connection.read())
-    except BaseException:
-        # Also when the caller hangs up: the engine must see the close and stop its work.
+    except BaseException:  # also when the caller hangs up: the engine must see the close and stop its work
         connection.close()
         replica.give_back(connection)
         raise
