@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from clusters.drivers import hosts
 from clusters.models import Cluster, Engine
 from clusters.placement import Need
@@ -209,7 +211,7 @@ def _seen(engine: Engine) -> ReplicaSeen:
     ready = is_ready(engine) and engine.port is not None
     return ReplicaSeen(
         key=str(engine.uid), index=engine.index, revision=engine.revision, ready=ready, phase=engine.phase,
-        where=engine.node.name, message=engine.message, url=host.address_of(engine.port) if ready and engine.port else "",
+        where=engine.node.name, message=_("ends the calls that it has") if engine.retired_at else engine.message, url=host.address_of(engine.port) if ready and engine.port else "",
         token="" if host.engines_are_on_loopback or not ready else engine.secret("token"),
         broken=engine.phase == Phase.CRASHLOOP and not engine.stop, cause=_cause(engine), restarts=engine.restarts,
         since=engine.phase_since)
