@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 GIB = 1024**3
 
 
@@ -60,13 +62,15 @@ class Choice:
 def why_not(node: NodeRoom, need: Need) -> str:
     """Why the replica does not fit on this node, in words and numbers; "" where it fits."""
     if not node.ready:
-        return f"{node.name}: not ready"
+        return _("%(node)s: not ready") % {"node": node.name}
     if need.release and need.release not in node.releases:
-        return f"{node.name}: engine {need.release} is not installed"
+        return _("%(node)s: engine %(release)s is not installed") % {"node": node.name, "release": need.release}
     if node.cpu_free < need.cpu_millis:
-        return f"{node.name}: needs {need.cpu_millis / 1000:g} CPU, {max(0, node.cpu_free) / 1000:g} free"
+        return _("%(node)s: needs %(need)g CPU, %(free)g free") % {
+            "node": node.name, "need": need.cpu_millis / 1000, "free": max(0, node.cpu_free) / 1000}
     if node.memory_free < need.memory_bytes:
-        return f"{node.name}: needs {need.memory_bytes / GIB:.1f} GiB memory, {max(0, node.memory_free) / GIB:.1f} free"
+        return _("%(node)s: needs %(need).1f GiB memory, %(free).1f free") % {
+            "node": node.name, "need": need.memory_bytes / GIB, "free": max(0, node.memory_free) / GIB}
     return _why_no_devices(node, need)
 
 
@@ -75,8 +79,9 @@ def _why_no_devices(node: NodeRoom, need: Need) -> str:
         return ""
     if need.devices:
         wanted = ", ".join(map(str, need.devices))
-        return f"{node.name}: GPU {wanted} is not there or not free"
-    return f"{node.name}: needs {need.gpus} free GPU, {sum(d.fits(need) for d in node.devices)} of {len(node.devices)} fit"
+        return _("%(node)s: GPU %(wanted)s is not there or not free") % {"node": node.name, "wanted": wanted}
+    return _("%(node)s: needs %(need)d free GPU, %(fit)d of %(all)d fit") % {
+        "node": node.name, "need": need.gpus, "fit": sum(d.fits(need) for d in node.devices), "all": len(node.devices)}
 
 
 def pick_devices(node: NodeRoom, need: Need) -> tuple[DeviceRoom, ...]:
@@ -100,7 +105,9 @@ def rank(nodes: Iterable[NodeRoom], need: Need) -> list[Choice]:
 def refusal(nodes: Sequence[NodeRoom], need: Need) -> str:
     """One sentence for "no room": every node with its reason, five at most."""
     if not nodes:
-        return "This place has no hosts yet."
+        return _("This place has no hosts yet.")
     reasons = [why_not(node, need) for node in nodes]
-    more = f" and {len(reasons) - 5} more" if len(reasons) > 5 else ""
-    return f"No room: {'; '.join(reasons[:5])}{more}."
+    named = "; ".join(reasons[:5])
+    if len(reasons) > 5:
+        return _("No room: %(reasons)s and %(count)d more.") % {"reasons": named, "count": len(reasons) - 5}
+    return _("No room: %(reasons)s.") % {"reasons": named}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from django.utils.translation import gettext as _
+
 from clusters.models import Cluster
 from clusters.states import ClusterKind
 from endpoints.states import Cause
@@ -19,7 +21,7 @@ def target_for(cluster: Cluster) -> Target:
     """The target of this place; loaded on first use, so that no SDK is imported before it is needed."""
     path = KINDS.get(cluster.kind)
     if path is None:
-        raise TargetError(Cause.REFUSED, f"Places of kind {cluster.kind} can't be deployed to yet.", permanent=True)
-    module, _, name = path.rpartition(".")
+        raise TargetError(Cause.REFUSED, _("Places of this kind can't be deployed to yet."), permanent=True)
+    module, _dot, name = path.rpartition(".")
     made: Target = getattr(import_module(module), name)(cluster)
     return made

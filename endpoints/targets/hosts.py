@@ -135,8 +135,8 @@ class HostsTarget:
 
     def apply(self, spec: Spec) -> None:
         if spec.wanted.artifact_kind not in ON_HOSTS:
-            raise TargetError(Cause.REFUSED, f"An agent can't load weights of kind {spec.wanted.artifact_kind}.",
-                              permanent=True)
+            raise TargetError(Cause.REFUSED, _("An agent can't load weights of kind %(kind)s.") % {
+                "kind": spec.wanted.artifact_kind}, permanent=True)
         no_room = ""
         for step in next_steps(spec, hosts.engines_of(self.cluster, [spec.uid])):
             match step:
@@ -188,18 +188,26 @@ class HostsTarget:
         engines = hosts.engines_of(self.cluster, [spec.uid])
         waiting = [engine for engine in engines if not is_ready(engine)]
         if not engines:
-            return Explanation(Cause.NO_ROOM, "No replica has been placed on a host.",
-                               next_step="Add a host, free one, or choose a profile that needs less.")
+            return Explanation(Cause.NO_ROOM, _("No replica has been placed on a host."),
+                               next_step=_("Add a host, free one, or choose a profile that needs less."))
         if not waiting:
-            return Explanation(Cause.NONE, "Every replica is ready.")
+            return Explanation(Cause.NONE, _("Every replica is ready."))
         worst = min(waiting, key=lambda engine: (engine.phase not in BROKEN, -engine.restarts))
         log = hosts.engine_with_log(spec.uid, worst.index)
         lines = (log.log or log.previous_log).splitlines()[-20:] if log else []
         return Explanation(
-            _cause(worst) or Cause.LOADING, worst.message or f"Replica {worst.index} is {worst.get_phase_display()}.",
-            evidence=tuple(f"replica {e.index} on {e.node.name}: {e.phase}, {e.restarts} restarts, exit code {e.exit_code}"
-                           for e in waiting),
-            next_step="Read the last lines of its log below.", lines=tuple(lines))
+            _cause(worst) or Cause.LOADING, worst.message or _("Replica %(index)d: %(phase)s.") % {
+                "index": worst.index, "phase": worst.get_phase_display()},
+            evidence=tuple(_evidence(engine) for engine in waiting),
+            next_step=_("Read the last lines of its log below."), lines=tuple(lines))
+
+
+def _evidence(engine: Engine) -> str:
+    values = {"index": engine.index, "node": engine.node.name, "phase": engine.get_phase_display(),
+              "restarts": engine.restarts, "code": engine.exit_code}
+    if engine.exit_code is None:
+        return _("Replica %(index)d on %(node)s: %(phase)s, %(restarts)d restarts.") % values
+    return _("Replica %(index)d on %(node)s: %(phase)s, %(restarts)d restarts, exit code %(code)d.") % values
 
 
 def _cause(engine: Engine) -> Cause:
@@ -211,7 +219,8 @@ def _seen(engine: Engine) -> ReplicaSeen:
     ready = is_ready(engine) and engine.port is not None
     return ReplicaSeen(
         key=str(engine.uid), index=engine.index, revision=engine.revision, ready=ready, phase=engine.phase,
-        where=engine.node.name, message=_("ends the calls that it has") if engine.retired_at else engine.message, url=host.address_of(engine.port) if ready and engine.port else "",
+        where=engine.node.name, message=_("ends the calls that it has") if engine.retired_at else engine.message,
+        url=host.address_of(engine.port) if ready and engine.port else "",
         token="" if host.engines_are_on_loopback or not ready else engine.secret("token"),
         broken=engine.phase == Phase.CRASHLOOP and not engine.stop, cause=_cause(engine), restarts=engine.restarts,
         since=engine.phase_since)
