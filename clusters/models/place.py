@@ -21,7 +21,7 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
         return self.for_workspaces(Workspace.objects.visible_to(user))
 
     def for_workspaces(self, workspaces: models.QuerySet[Workspace]) -> Self:
-        return self.filter(models.Q(workspace=None, pk__isnull=not workspaces.exists())
+        return self.filter(models.Q(models.Exists(workspaces), workspace=None)
                            | models.Q(workspace__in=workspaces))
 
 

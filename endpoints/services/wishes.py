@@ -191,7 +191,8 @@ def _tell(actor: Actor, endpoint: Endpoint, message: str) -> None:
 def _new_revision(
     actor: Actor, endpoint: Endpoint, profile: Profile, spec: dict[str, Any], note: str, *, attach: bool = True,
 ) -> Revision:
-    last = Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
+    """The next revision; `attach` makes it the first and wanted one of a new endpoint."""
+    last = 0 if attach else Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
     revision = Revision.objects.create(endpoint=endpoint, number=last + 1, profile=profile, spec=spec, note=note[:200],
                                        created_by=actor.user)
     if attach:
@@ -212,7 +213,7 @@ def _insert(endpoint: Endpoint) -> None:
 
 def _validate(endpoint: Endpoint) -> None:
     try:
-        endpoint.clean_fields(exclude=["wanted", "serving", "created_by"])
+        endpoint.clean_fields(exclude=["wanted", "serving", "created_by", "workspace", "cluster"])
     except ValidationError as error:
         field, messages = next(iter(error.message_dict.items()))
         raise Invalid(" ".join(messages), field="public_name" if field == "public_key" else field) from error

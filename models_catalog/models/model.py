@@ -56,7 +56,7 @@ class CatalogModelQuerySet(models.QuerySet["CatalogModel"]):
 
     def for_workspaces(self, workspaces: models.QuerySet[Workspace]) -> Self:
         """Shelved models that are shared, and the workspaces' own."""
-        return self.filter(models.Q(workspace=None, pk__isnull=not workspaces.exists())
+        return self.filter(models.Q(models.Exists(workspaces), workspace=None)
                            | models.Q(workspace__in=workspaces), shelved=True)
 
 
