@@ -87,7 +87,7 @@ def test_only_allowed_headers_go_up_and_no_key_of_ours(client: openai.OpenAI, en
         "host", "authorization", "content-type", "content-length", "accept", "x-request-id"}
     assert seen.header("authorization") == "Bearer engine-token"
     assert seen.header("x-request-id") == "my-request-1"
-    secret = client.api_key.rpartition("-")[2]
+    secret = client.api_key.split("-", 2)[2]
     assert secret not in repr(seen)
 
 
@@ -115,7 +115,7 @@ def test_a_log_line_has_tokens_and_request_id_and_no_secret(
     line = eventually(lambda: next((line for line in tenant.server.log.splitlines() if "find-me-in-the-log" in line), ""))
     assert '"prompt_tokens":7,"completion_tokens":5' in line
     assert "very-private" not in tenant.server.log
-    assert client.api_key.rpartition("-")[2] not in tenant.server.log
+    assert client.api_key.split("-", 2)[2] not in tenant.server.log
     assert "engine-token" not in tenant.server.log
 
 
