@@ -17,11 +17,12 @@ def supervisor_pid(data_dir: Path) -> int:
     return int((data_dir / "up.lock").read_text())
 
 
-def name_of(process: psutil.Process) -> str:
+def name_of(process: psutil.Process) -> str | None:
+    """Which part of the portal this is; None for an engine, which no portal makes smaller."""
     words = " ".join(process.cmdline())
     parts = {"uvicorn": "web with gateway", "celery -A portal worker": "worker", "celery -A portal beat": "beat",
              "clusters.agent": "agent", "manage.py": "supervisor"}
-    return next((name for mark, name in parts.items() if mark in words), words[:40])
+    return next((name for mark, name in parts.items() if mark in words), None)
 
 
 def main() -> int:
@@ -34,8 +35,11 @@ def main() -> int:
     total = {"rss": 0, "pss": 0}
     print(f"{'process':<18}{'RSS MB':>8}{'PSS MB':>8}")
     for process in [parent, *parent.children(recursive=True)]:
+        name = name_of(process)
+        if name is None:
+            continue
         memory = process.memory_full_info()
-        print(f"{name_of(process):<18}{memory.rss / MB:>8.0f}{memory.pss / MB:>8.0f}")
+        print(f"{name:<18}{memory.rss / MB:>8.0f}{memory.pss / MB:>8.0f}")
         total = {"rss": total["rss"] + memory.rss, "pss": total["pss"] + memory.pss}
     print(f"{'together':<18}{total['rss'] / MB:>8.0f}{total['pss'] / MB:>8.0f}   (limit {LIMIT_MB})")
     return 0 if total["rss"] / MB < LIMIT_MB else 1
