@@ -97,7 +97,7 @@ def broker_away() -> str:
         folder = Path(settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_out"])
         return "" if folder.is_dir() else _("The broker's folder is missing.")
     try:
-        with current_app.connection_for_write() as broker:
+        with current_app.connection_for_write(transport_options={"socket_timeout": BROKER_SECONDS}) as broker:
             broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
     except (OperationalError, OSError):
         return _("The broker does not answer.")
