@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from uuid import UUID
 
 from django.db.models import BooleanField, ExpressionWrapper, Min, Q
 from django.db.models.functions import Now
@@ -26,6 +27,8 @@ from .write import refresh_unchanged
 
 log = logging.getLogger(__name__)
 BATCH = 500
+# A pass ends before the hard limit of a task; what is left is due again at once.
+PASS_SECONDS = 20.0
 
 
 def sweep() -> int:
@@ -41,31 +44,44 @@ def sweep() -> int:
 
 
 def look_at_cluster(cluster_id: int) -> int:
-    """Look at the due rows of one place; how many needed a step of their own."""
+    """Look at the due rows of one place by one observation; how many needed a step of their own."""
     cluster = Cluster.objects.filter(pk=cluster_id).first()
-    if cluster is None:
+    rows = [] if cluster is None else _due_rows(cluster)
+    if cluster is None or not rows:
         return 0
-    rows = list(
-        Endpoint.objects.due().filter(cluster=cluster).select_related("wanted", "serving")
-        .annotate(late=ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField()))
-        .order_by("next_look_at")[:BATCH])
+    seen = _observe(cluster, [row.uid for row in rows] if len(rows) < BATCH else None)
+    began, steps = time.monotonic(), 0
+    while rows:
+        steps += _judge_batch(rows, seen)
+        full = len(rows) == BATCH and time.monotonic() - began < PASS_SECONDS
+        rows = _due_rows(cluster) if full else []
+    return steps
+
+
+def _due_rows(cluster: Cluster) -> list[Endpoint]:
+    rows = Endpoint.objects.due().filter(cluster=cluster).select_related("wanted", "serving")
+    late = ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField())
+    return list(rows.annotate(late=late).order_by("next_look_at")[:BATCH])
+
+
+def _observe(cluster: Cluster, uids: list[UUID] | None) -> dict[UUID, Observation] | None:
+    """What is there, or None where the place can't be asked: then each row's own step says so in the row."""
     try:
-        seen = target_for(cluster).observe([row.uid for row in rows] if len(rows) < BATCH else None)
+        return target_for(cluster).observe(uids)
     except TargetError as error:
         log.info("a place can't be looked at", extra={"cluster": cluster.name, "cause": error.code})
-        seen = None
+        return None
+
+
+def _judge_batch(rows: list[Endpoint], seen: dict[UUID, Observation] | None) -> int:
+    """Renew the age of the rows of which the evidence says nothing new, take a step for each other one."""
     busy = [row for row in rows if seen is None or _needs_step(row, seen.get(row.uid, Observation()))]
     quiet = {row.pk for row in rows} - {row.pk for row in busy}
-    if quiet:
-        refresh_unchanged(sorted(quiet), _source(seen))
+    if quiet and seen is not None:
+        refresh_unchanged(sorted(quiet), next((o.source for o in seen.values() if o.source), "portal"))
     for row in busy:
         reconcile(row.pk)
     return len(busy)
-
-
-def _source(seen: dict[object, Observation] | object) -> str:
-    observations = seen.values() if isinstance(seen, dict) else ()
-    return next((o.source for o in observations if o.source), "portal")
 
 
 def _needs_step(row: Endpoint, seen: Observation) -> bool:
