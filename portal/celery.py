@@ -10,6 +10,8 @@ from celery import Celery
 from celery.exceptions import InvalidTaskError
 from celery.worker.strategy import default
 
+from . import file_broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 
@@ -28,6 +30,7 @@ def only_tasks(*args: Any, **named: Any) -> Callable[..., Any]:
     return checked
 
 
+file_broker.install()
 app = Celery("portal")
 app.Task.Strategy = "portal.celery:only_tasks"
 app.config_from_object("django.conf:settings", namespace="CELERY")

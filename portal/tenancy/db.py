@@ -18,7 +18,10 @@ T = TypeVar("T")
 ATTEMPTS = 6
 TOTAL_SECONDS = 5.0
 # MySQL: deadlock, lock wait, changed row (MariaDB), gone away, lost connection, cannot connect (2002, 2003).
-RETRIED_CODES = {1213, 1205, 1020, 2006, 2013, 2002, 2003}
+# A full disk too (1021, 1026, 1114): somebody makes room, and until then the caller is told to come again.
+RETRIED_CODES = {1213, 1205, 1020, 2006, 2013, 2002, 2003, 1021, 1026, 1114}
+# SQLite has words only. A disk that takes no more bytes is "full", one with a limit or a quota an "I/O error".
+RETRIED_WORDS = ("database is locked", "database or disk is full", "disk I/O error")
 
 
 def is_passing(error: BaseException) -> bool:
@@ -26,7 +29,9 @@ def is_passing(error: BaseException) -> bool:
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     code = error.args[0] if error.args else None
-    return code in RETRIED_CODES or "database is locked" in str(error) or (isinstance(error, InterfaceError) and code == 0)
+    said = str(error)
+    return (code in RETRIED_CODES or any(words in said for words in RETRIED_WORDS)
+            or (isinstance(error, InterfaceError) and code == 0))
 
 
 def retry_tx(function: Callable[P, T]) -> Callable[P, T]:

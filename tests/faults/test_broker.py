@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
+from kombu import Connection
 
 from clusters.models import Engine
 from endpoints import services
@@ -77,6 +79,27 @@ def stop_by_admin(portal: Processes, world: World, endpoint: Endpoint) -> int:
         assert token, page.text[:2000]
         form = {"confirm_token": token[1], "csrfmiddlewaretoken": "c" * 32}
         return browser.post(address, data=form).status_code
+
+
+def test_a_missing_queue_folder_costs_a_deploy_nothing(portal: Processes, world: World) -> None:
+    portal.serve()
+    shutil.rmtree(portal.folder / "queue")
+    assert portal.deploy(world, "kept").status_code == 202
+    assert Endpoint.objects.get().name == "kept"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1", '"text"', "5", "null", "\xff"])
+def test_a_broken_message_in_the_folder_is_dropped(tmp_path: Path, text: str) -> None:
+    queue = tmp_path / "queue"
+    queue.mkdir()
+    options = {"data_folder_in": str(queue), "data_folder_out": str(queue), "control_folder": str(tmp_path / "control")}
+    with Connection("filesystem://", transport_options=options) as broker:
+        name = uuid.uuid4().hex
+        simple = broker.SimpleQueue(name)
+        (queue / f"0_broken.{name}.msg").write_bytes(text.encode("latin-1"))
+        simple.put({"good": True})
+        assert simple.get(timeout=5).payload == {"good": True}
+        simple.close()
 
 
 @pytest.mark.parametrize("kind", ["files", "redis"])

@@ -9,7 +9,7 @@ import pytest
 
 from endpoints import services
 from tests.cast import Cast, make_cluster, make_profile
-from tests.faults.mannwhitney import cannot_be_told_apart, p_value, times
+from tests.faults.mannwhitney import cannot_be_told_apart, p_value
 from tests.portal.apiclient import Api, by_key, key_text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
