@@ -197,7 +197,7 @@ def _new_revision(
                                        created_by=actor.user)
     if attach:
         endpoint.wanted = revision
-        Endpoint.objects.filter(pk=endpoint.pk).update(wanted=revision)
+        Endpoint.objects.filter(pk=endpoint.pk).update(wanted=revision, next_look_at=Now())  # by no host's own clock
     return revision
 
 
