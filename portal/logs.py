@@ -19,11 +19,22 @@ SECRET_VALUE = re.compile(r"sk-[a-z0-9]{16}-[A-Za-z0-9_-]{43}|hf_[A-Za-z0-9]{20,
 def hide_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """Blank every value whose name or shape is a secret's; the last wall, not the first."""
     for name, value in event.items():
-        if SECRET_NAME.search(name):
-            event[name] = "***"
-        elif isinstance(value, str):
-            event[name] = SECRET_VALUE.sub("***", value)
+        if not name.startswith("_"):  # structlog's own notes, which are taken out before the line is written
+            event[name] = "***" if SECRET_NAME.search(name) else without_secrets(value)
     return event
+
+
+def without_secrets(value: Any) -> Any:
+    """`value` as it may be written. Of a request only method and path: people put keys into queries."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, HttpRequest):
+        value = f"{value.method} {value.path}"
+    if isinstance(value, dict):
+        return {str(name): "***" if SECRET_NAME.search(str(name)) else without_secrets(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(part) for part in value]
+    return SECRET_VALUE.sub("***", value if isinstance(value, str) else repr(value))
 
 
 def logging_config(level: str, *, json: bool) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def addresses(patterns: list[Any], before: str = "/") -> Iterator[str]:
 
 
 def filled(route: str) -> str:
-    route = re.sub(r"\(\?P<(\w+)>[^)]*\)|<(?:(\w+):)?(\w+)>", lambda found: {"uuid": str(uuid.UUID(int=0))}.get(found[2] or "", "1"),
-                   route)
+    fitting = {"uuid": str(uuid.UUID(int=0))}
+    route = re.sub(r"\(\?P<(\w+)>[^)]*\)|<(?:(\w+):)?(\w+)>", lambda found: fitting.get(found[2] or "", "1"), route)
     return re.sub(r"[\^$?\\]|\(\.\*\)", "", route)
 
 
@@ -114,6 +114,17 @@ def test_a_changed_password_ends_all_other_sessions_and_no_longer_signs_in(cast:
     assert sign_in(Client()).status_code == 200, "the form again"
 
 
+def test_signing_in_needs_the_token_of_our_own_form(cast: Cast) -> None:
+    """Else another site could sign a person in as somebody else. A method named in a header or field counts for nothing."""
+    strict = Client(enforce_csrf_checks=True)
+    strict.get("/admin/login/")
+    assert sign_in(strict).status_code == 403
+    assert COOKIE not in strict.cookies
+    reader = Api(cast.alice)
+    answer = reader.get("workspaces/alpha?_method=DELETE", X_HTTP_Method_Override="DELETE", X_Method_Override="PATCH")
+    assert (answer.status_code, answer.json()["slug"]) == (200, "alpha")
+
+
 def test_somebody_who_is_no_longer_active_is_out_at_once(cast: Cast) -> None:
     client = Client()
     sign_in(client)
@@ -128,7 +139,8 @@ def test_cookies_are_kept_from_scripts_other_sites_and_plain_http(tmp_path: Any,
     code = ("import json; from django.conf import settings as s; print(json.dumps({n: getattr(s, n) for n in ["
             "'SESSION_COOKIE_SECURE', 'CSRF_COOKIE_SECURE', 'SESSION_COOKIE_HTTPONLY', 'SESSION_COOKIE_SAMESITE',"
             "'CSRF_COOKIE_SAMESITE', 'SECURE_SSL_REDIRECT', 'SECURE_HSTS_SECONDS']}))")
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "portal.settings", "PORTAL_DATA_DIR": str(tmp_path), "PORTAL_URL": url}
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "portal.settings", "PORTAL_DATA_DIR": str(tmp_path),
+                   "PORTAL_URL": url}
     said = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, check=True, timeout=60)
     values = json.loads(said.stdout)
     assert values["SESSION_COOKIE_HTTPONLY"] is True
