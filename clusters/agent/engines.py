@@ -168,5 +168,6 @@ class Engine:
 
     def _log(self, name: str) -> str:
         text = last_lines(read_tail(self.folder / name))
-        token = self.order.token if self.order else ""
-        return text.replace(token, "***") if token else text
+        for secret in (self.order.token, self.order.hub_token) if self.order else ():
+            text = text.replace(secret, "***") if secret else text
+        return text

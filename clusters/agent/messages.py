@@ -126,6 +126,8 @@ class EngineOrder:
     devices: Annotated[tuple[Annotated[int, Between(0, 1023)], ...], Upto(64)]
     start_seconds: Annotated[int, Between(1, 86_400)]
     token: Annotated[str, Upto(200)]
+    # What the model hub asks for; it reaches the engine's environment and nothing else.
+    hub_token: Annotated[str, Upto(500)] = ""
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ def environment(order: EngineOrder, place: Place, port: int, ours: Mapping[str, 
         built["CUDA_VISIBLE_DEVICES"] = ""
     if order.token and not place.local:
         built["VLLM_API_KEY"] = order.token
+    if order.hub_token:
+        built["HF_TOKEN"] = order.hub_token
     return built | {STATE_MARK: place.state_id, UID_MARK: order.uid, PORT_MARK: str(port)}
 
 

@@ -62,14 +62,14 @@ def _device_room(device: Accelerator, claimed: int) -> DeviceRoom:
 
 def place_engine(
     cluster: Cluster, need: Need, *, endpoint_uid: UUID, label: str, revision: int, index: int, launch: dict[str, Any],
-    token: str = "",
+    token: str = "", hub_token: str = "",
 ) -> Engine:
     """Find or make the engine of this replica, with its claims. Raises NoRoom."""
     with outside_call():
         nodes = room(cluster, endpoint_uid=endpoint_uid)
         for choice in rank(nodes, need):
             engine = _claim(cluster, choice, need, endpoint_uid=endpoint_uid, label=label, revision=revision,
-                            index=index, launch=launch, token=token)
+                            index=index, launch=launch, token=token, hub_token=hub_token)
             if engine is not None:
                 return engine
         raise NoRoom(refusal(nodes, need))
@@ -78,7 +78,7 @@ def place_engine(
 @retry_tx
 def _claim(
     cluster: Cluster, choice: Choice, need: Need, *, endpoint_uid: UUID, revision: int, index: int, token: str,
-    **values: Any,
+    hub_token: str, **values: Any,
 ) -> Engine | None:
     """Claim on this node, or None where somebody else was quicker.
 
@@ -97,6 +97,7 @@ def _claim(
                         **_memory_share(values["launch"], devices, need)}
     engine = Engine(node_id=choice.node.pk, endpoint_uid=endpoint_uid, revision=revision, index=index, **values)
     engine.put_secret("token", token)
+    engine.put_secret("hub_token", hub_token)
     engine.save(force_insert=True)
     Engine.objects.filter(pk=engine.pk).update(phase_since=Now())
     Claim.objects.create(engine=engine, node_id=choice.node.pk, cpu_millis=need.cpu_millis,

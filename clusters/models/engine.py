@@ -36,6 +36,7 @@ class Engine(HoldsSecrets, Row):
     index = models.PositiveSmallIntegerField(_("replica"))
     launch = models.JSONField(default=dict, editable=False)
     token = EncryptedField()
+    hub_token = EncryptedField()
     # No new calls since then: it still runs, so that the calls it has can end.
     retired_at = models.DateTimeField(_("retired"), null=True, editable=False)
     stop = models.BooleanField(_("should stop"), default=False)

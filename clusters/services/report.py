@@ -165,7 +165,7 @@ def _order(host: Host, engine: Engine) -> EngineOrder | None:
         order = EngineOrder(
             uid=str(engine.uid), engine=launch["engine"], release=launch["release"], argv=tuple(launch["argv"]),
             env=dict(launch["env"]), devices=tuple(launch["devices"]), start_seconds=int(launch["start_seconds"]),
-            token="" if host.engines_are_on_loopback else engine.secret("token"))
+            token="" if host.engines_are_on_loopback else engine.secret("token"), hub_token=engine.secret("hub_token"))
         return decode(EngineOrder, encode(order), most=MAX_ANSWER)
     except (KeyError, TypeError, ValueError, SecretUnreadable) as error:
         _mark_bad(engine, error)

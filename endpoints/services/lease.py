@@ -24,7 +24,7 @@ def take(endpoint_id: int) -> tuple[Endpoint, bool] | None:
         return None
     row = (
         Endpoint.objects.filter(pk=endpoint_id)
-        .select_related("workspace", "cluster", "wanted", "serving")
+        .select_related("workspace", "cluster", "wanted__profile__artifact", "serving__profile__artifact")
         .annotate(late=ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField()))
         .first()
     )

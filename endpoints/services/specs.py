@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from endpoints.judge import RowView
 from endpoints.models import Endpoint, Revision
-from endpoints.targets.base import Resources, RevisionSpec, Spec
+from endpoints.states import Cause
+from endpoints.targets.base import Resources, RevisionSpec, Spec, TargetError
+from portal.tenancy.fields import SecretUnreadable
 
 
 def revision_view(revision: Revision) -> RevisionSpec:
@@ -18,7 +22,23 @@ def revision_view(revision: Revision) -> RevisionSpec:
         arguments=spec["arguments"], environment=spec["environment"], start_seconds=spec["start_seconds"],
         resources=Resources(
             cpu_millis=resources["cpu_millis"], memory_bytes=resources["memory_bytes"], gpus=resources["gpus"],
-            gpu_memory_bytes=resources["gpu_memory_bytes"], devices=tuple(resources["devices"])))
+            gpu_memory_bytes=resources["gpu_memory_bytes"], devices=tuple(resources["devices"])),
+        hub_token=_hub_token(revision, artifact))
+
+
+def _hub_token(revision: Revision, frozen: dict[str, str]) -> str:
+    """The token of the artifact, never frozen in a revision; none where the artifact moved meanwhile.
+
+    Raises TargetError where it can't be read any more.
+    """
+    artifact = revision.profile.artifact
+    if (artifact.kind, artifact.location) != (frozen["kind"], frozen["location"]):
+        return ""
+    try:
+        return artifact.secret("token")
+    except SecretUnreadable as error:
+        raise TargetError(Cause.REFUSED, _("The token of %(artifact)s can't be read: enter it again.") % {
+            "artifact": artifact}, permanent=True) from error
 
 
 def gave_up(endpoint: Endpoint) -> bool:

@@ -48,6 +48,7 @@ class RevisionSpec:
     environment: Mapping[str, str]
     resources: Resources
     start_seconds: int
+    hub_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

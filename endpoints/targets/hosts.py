@@ -160,7 +160,7 @@ class HostsTarget:
             hosts.place_engine(
                 self.cluster, need, endpoint_uid=spec.uid, label=f"{spec.workspace}/{spec.name}",
                 revision=spec.wanted.number, index=index, launch=launch_order(spec, spec.wanted),
-                token=secrets.token_urlsafe(32))
+                token=secrets.token_urlsafe(32), hub_token=spec.wanted.hub_token)
         except hosts.NoRoom as error:
             return str(error)
         return ""

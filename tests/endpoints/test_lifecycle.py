@@ -8,6 +8,7 @@ from clusters.models import Claim, Engine
 from clusters.states import Phase
 from endpoints import services
 from endpoints.models import Backend, Endpoint, Event
+from endpoints.services.specs import spec_of
 from endpoints.states import Cause, Status, Wish
 from portal.tenancy.errors import Conflict, Invalid, NotAllowed, NotFound, QuotaExceeded, Stale
 from portal.tenancy.models import AuditEntry
@@ -48,6 +49,28 @@ def test_the_order_is_an_argument_list_with_the_public_name(endpoint: Endpoint) 
     launch = Engine.objects.get().launch
     assert launch["argv"][:4] == ["--model", "/models/tiny-chat", "--served-model-name", "chat"]
     assert launch["release"] == "vllm-cpu-test"
+
+
+def test_a_gated_models_token_reaches_the_host_encrypted_and_nothing_else(cast: Cast, endpoint: Endpoint) -> None:
+    artifact = endpoint.wanted.profile.artifact
+    artifact.put_secret("token", "hf_very_secret")
+    artifact.save()
+    step(endpoint)
+    engine = Engine.objects.get()
+    assert engine.secret("hub_token") == "hf_very_secret"
+    rows = [*Engine.objects.values(), *Event.objects.values(), *AuditEntry.objects.values(),
+            *type(endpoint.wanted).objects.values()]
+    assert "hf_very_secret" not in str(rows)
+    assert "hf_very_secret" not in repr(spec_of(endpoint))
+
+
+def test_a_token_that_can_not_be_read_is_said_so(cast: Cast, endpoint: Endpoint) -> None:
+    artifact = endpoint.wanted.profile.artifact
+    artifact.token = "v1:00000000:AAAA"
+    artifact.save()
+    step(endpoint)
+    assert (endpoint.status, endpoint.cause) == (Status.FAILED, Cause.REFUSED)
+    assert "enter it again" in endpoint.message
 
 
 def test_no_room_is_said_with_numbers_and_heals_when_a_host_comes(cast: Cast) -> None:
