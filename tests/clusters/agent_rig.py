@@ -32,14 +32,14 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def until(look: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
-    """Wait for a real process; the first true answer of `look`."""
+def until(look: Callable[[], T], seconds: float = 60.0, what: Callable[[], object] = str) -> T:
+    """Wait for a real process; the first true answer of `look`. A busy disk can hold one up for many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := look():
             return found
         time.sleep(0.03)
-    raise AssertionError(f"not in {seconds} s: {what or look}")
+    raise AssertionError(f"not in {seconds} s: {what() or look}")
 
 
 def database_url() -> str:
@@ -77,7 +77,7 @@ class Portal:
                                              env=environment, stdout=log, stderr=log)
         self.port = until(lambda: int((self.folder / "port").read_text() or 0)
                           if (self.folder / "port").exists() else 0, 30, "the portal's port")
-        until(self._answers, 30, "the portal answers")
+        until(self._answers, what=lambda: "the portal answers")
         return self
 
     def _answers(self) -> bool:
@@ -154,7 +154,7 @@ class AgentProcess:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 20.0) -> int:
+    def wait(self, seconds: float = 60.0) -> int:
         assert self.process is not None
         return self.process.wait(seconds)
 
@@ -197,11 +197,11 @@ def ring(host: Host) -> None:
 
 
 def host_named(name: str) -> Host:
-    return until(lambda: Host.objects.filter(node__name=name, node__cpu_millis__gt=0).first(), 20, f"host {name}")
+    return until(lambda: Host.objects.filter(node__name=name, node__cpu_millis__gt=0).first(), what=lambda: f"host {name}")
 
 
-def phase_is(engine: Engine, *phases: str, seconds: float = 20.0) -> Engine:
+def phase_is(engine: Engine, *phases: str, seconds: float = 60.0) -> Engine:
     def look() -> Engine | None:
         engine.refresh_from_db()
         return engine if engine.phase in phases else None
-    return until(look, seconds, f"phase {phases}, is {engine.phase} {engine.message}")
+    return until(look, seconds, lambda: f"phase {phases}, is {engine.phase} {engine.message}")

@@ -68,18 +68,18 @@ def test_an_order_becomes_a_serving_engine_and_goes_again(start: Start, tmp_path
     assert engine.reported_at
     assert engine.phase_since
     stop_engine(engine)
-    until(lambda: not Engine.objects.exists(), 15, "the row goes")
+    until(lambda: not Engine.objects.exists(), what=lambda: "the row goes")
     assert agent.engine_pids() == set()
 
 
 def test_an_order_reaches_the_process_within_a_second(start: Start, tmp_path: Path) -> None:
     agent = start()
     host = host_named("host-1")
-    until(lambda: Host.objects.get().seen_at, 10, "first report")
+    until(lambda: Host.objects.get().seen_at, what=lambda: "first report")
     time.sleep(0.5)  # the agent waits for its wake-up call now
     ordered = time.monotonic()
     order_engine(host, model(tmp_path))
-    until(agent.engine_pids, 10, "an engine's process")
+    until(agent.engine_pids, what=lambda: "an engine's process")
     assert time.monotonic() - ordered < 1.0
 
 
@@ -100,9 +100,9 @@ def test_a_killed_agent_takes_its_engines_up_again(start: Start, tmp_path: Path)
     agent.wait()
     assert agent.engine_pids() == before
     agent.start()
-    until(lambda: agent.log.count("adopted engine") == 2, 15, "adoption")
+    until(lambda: agent.log.count("adopted engine") == 2, what=lambda: "adoption")
     late = Engine.objects.get(pk=engines[0].pk).reported_at
-    until(lambda: Engine.objects.get(pk=engines[0].pk).reported_at > late, 15, "a report of the new agent")
+    until(lambda: Engine.objects.get(pk=engines[0].pk).reported_at > late, what=lambda: "a report of the new agent")
     for engine in engines:
         phase_is(engine, Phase.READY)
     assert {engine.pid for engine in engines} == before == agent.engine_pids()
@@ -117,7 +117,7 @@ def test_an_engine_nobody_ordered_ends_when_its_agent_is_back(start: Start, tmp_
     Engine.objects.filter(pk=engine.pk).delete()
     assert agent.engine_pids()
     agent.start()
-    until(lambda: not agent.engine_pids(), 15, "the stray ends")
+    until(lambda: not agent.engine_pids(), what=lambda: "the stray ends")
 
 
 def test_a_terminated_agent_leaves_its_engines_unless_told_otherwise(start: Start, tmp_path: Path) -> None:
@@ -223,11 +223,11 @@ class TestLostLease:
         engine = phase_is(order_engine(host_named("host-1"), model(tmp_path)), Phase.READY)
         portal.stop()
         cut = time.monotonic()
-        until(lambda: not agent.engine_pids(), 10, "the engine ends")
+        until(lambda: not agent.engine_pids(), what=lambda: "the engine ends")
         assert time.monotonic() - cut < 4.0
         portal.start()
-        until(agent.engine_pids, 10, "the engine is started again")
-        until(lambda: {Engine.objects.get(pk=engine.pk).pid} == agent.engine_pids(), 10, "the new process is reported")
+        until(agent.engine_pids, what=lambda: "the engine is started again")
+        until(lambda: {Engine.objects.get(pk=engine.pk).pid} == agent.engine_pids(), what=lambda: "the new process is reported")
         phase_is(engine, Phase.READY)
 
     def test_a_frozen_agent_is_superseded_and_stops_what_is_not_ordered(
@@ -237,12 +237,12 @@ class TestLostLease:
         host = host_named("host-1")
         engine = phase_is(order_engine(host, model(tmp_path)), Phase.READY)
         os.kill(agent.pid, signal.SIGSTOP)
-        until(mark_lost_hosts, 15, "the host is lost")
+        until(mark_lost_hosts, what=lambda: "the host is lost")
         host.refresh_from_db()
         engine.refresh_from_db()
         assert (host.state, engine.phase, host.node.__class__.objects.get().ready) == ("LOST", Phase.LOST, False)
         Engine.objects.filter(pk=engine.pk).delete()  # its place was given to another host
         os.kill(agent.pid, signal.SIGCONT)
-        until(lambda: not agent.engine_pids(), 10, "the orphan ends")
-        until(lambda: Host.objects.get().state == "READY", 10, "the host is back")
-        until(lambda: "superseded" in agent.log, 5, "the refusal of the old epoch")
+        until(lambda: not agent.engine_pids(), 10, lambda: "the orphan ends")
+        until(lambda: Host.objects.get().state == "READY", what=lambda: "the host is back")
+        until(lambda: "superseded" in agent.log, what=lambda: "the refusal of the old epoch")

@@ -68,13 +68,13 @@ class Host:
     def pids(self) -> set[int]:
         return {running.pid for found in find_marked(self.place.state_id).values() for running in found}
 
-    def watch(self, look: Callable[[], object], seconds: float = 10.0) -> None:
+    def watch(self, look: Callable[[], object], seconds: float = 60.0) -> None:
         """Tick in real time with the clock creeping on, until `look` holds."""
         def step() -> object:
             self.clock.now += 0.05
             self.supervisor.tick()
             return look()
-        until(step, seconds, f"now {[(e.phase, e.message) for e in self.supervisor.engines.values()]}")
+        until(step, seconds, lambda: [(e.phase, e.message) for e in self.supervisor.engines.values()])
 
     def phase(self, phase: str, uid: str = "e1") -> Engine:
         self.watch(lambda: self.engine(uid).phase == phase)
@@ -137,7 +137,7 @@ def test_a_killed_engine_shows_137_and_takes_its_workers_with_it(host: Host) -> 
     engine = host.phase("BACKOFF")
     assert engine.report().exit_code == 137
     assert "killed" in engine.message
-    until(lambda: not host.pids(), 5, "workers end")
+    until(lambda: not host.pids(), what=lambda: "workers end")
 
 
 def test_an_engine_that_ignores_sigterm_is_killed_after_ten_seconds(host: Host) -> None:
@@ -225,7 +225,7 @@ def test_workers_left_by_a_dead_engine_are_ended_at_the_next_start(host: Host) -
     engine._child.wait()
     assert len(host.pids()) == 1
     host.again()
-    until(lambda: not host.pids(), 5, "orphans end")
+    until(lambda: not host.pids(), what=lambda: "orphans end")
 
 
 def test_a_process_with_the_same_number_is_not_taken_for_ours(host: Host) -> None:
@@ -349,7 +349,8 @@ def test_a_stranger_on_the_engines_port_does_not_make_it_ready(host: Host) -> No
     stranger = subprocess.Popen(
         [str(host.folder / "engines/small-1/bin/python"), "--model", "", "--host", "127.0.0.1", "--port", str(running.port)])
     try:
-        until(lambda: [c for c in psutil.Process(stranger.pid).net_connections() if c.status == "LISTEN"], 5, "stranger")
+        connections = psutil.Process(stranger.pid).net_connections
+        until(lambda: [c for c in connections() if c.status == "LISTEN"], what=lambda: "stranger")
         engine = host.phase("BACKOFF")
         assert engine.report().cause == "port_in_use"
     finally:

@@ -68,7 +68,7 @@ def test_the_real_engine_loads_answers_and_ends(agent: AgentProcess) -> None:
     assert len(agent.engine_pids()) > 1, "its workers carry the mark as well"
     processes = [psutil.Process(pid) for pid in agent.engine_pids()]
     stop_engine(engine)
-    until(lambda: not Engine.objects.exists(), 30, "the row goes")
+    until(lambda: not Engine.objects.exists(), what=lambda: "the row goes")
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 

@@ -175,7 +175,7 @@ def test_logs_hold_no_secret(rig: Rig, name: str) -> None:
 
 def test_an_agent_must_start_as_it_was_enrolled(rig: Rig, name: str) -> None:
     agent = rig.agent(name)
-    until(lambda: Host.objects.filter(node__name=name).first(), 15)
+    until(lambda: Host.objects.filter(node__name=name).first())
     rig.wait_for_sockets()
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
@@ -211,5 +211,5 @@ def test_a_tunnel_through_a_proxy_with_tls(rig: Rig, name: str, tmp_path: Path) 
         assert client.chat.completions.create(model="tiny", messages=HELLO).choices
         assert "tunnel can't be opened" not in agent.log
         stranger = rig.agent(f"{name}-b", "--tunnel", server=url)
-        until(lambda: "portal away" in stranger.log, 15)  # it does not trust this certificate
+        until(lambda: "portal away" in stranger.log)  # it does not trust this certificate
     assert "VLLM_API_KEY" not in psutil.Process(engine.pid).environ()

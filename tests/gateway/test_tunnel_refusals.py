@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_port_that_is_no_engines_is_refused(rig: Rig, name: str) -> None:
     agent = rig.agent(name)
-    host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
+    host = until(lambda: Host.objects.filter(node__name=name).first())
     rig.wait_for_sockets(4)
     with socket.create_server(("127.0.0.1", 0)) as private:
         private.settimeout(0.2)
@@ -48,7 +48,7 @@ def test_a_stopped_engines_port_is_refused(rig: Rig, name: str) -> None:
     rig.endpoint("tiny", engine)
     client = rig.tenant.wait_for("tiny")
     stop_engine(engine)
-    until(lambda: not Engine.objects.filter(pk=engine.pk).exists(), 15)
+    until(lambda: not Engine.objects.filter(pk=engine.pk).exists())
     with socket.create_server(("127.0.0.1", engine.port or 0)) as heir:
         heir.settimeout(0.2)
         with pytest.raises(openai.InternalServerError):
@@ -109,11 +109,11 @@ def test_a_drained_host_serves_its_engines_to_their_end_and_then_has_no_sockets(
 
 def test_a_host_whose_key_changed_loses_its_sockets(rig: Rig, name: str) -> None:
     agent = rig.agent(name)
-    until(lambda: Host.objects.filter(node__name=name).first(), 15)
+    until(lambda: Host.objects.filter(node__name=name).first())
     rig.wait_for_sockets(4)
     Host.objects.filter(node__name=name).update(public_key=HostKey.draw().public)
     eventually(lambda: rig.sockets("idle") == 0, 10)
-    until(lambda: "tunnel can't be opened" in agent.log, 10)
+    until(lambda: "tunnel can't be opened" in agent.log)
 
 
 class TestRefusals:
@@ -135,7 +135,7 @@ class TestRefusals:
 
     def test_keys_and_hosts_that_do_not_belong_together(self, rig: Rig, name: str) -> None:
         agents = [rig.agent(f"{name}-{letter}") for letter in "ab"]
-        hosts = [until(lambda n=agent.name: Host.objects.filter(node__name=n).first(), 15) for agent in agents]
+        hosts = [until(lambda n=agent.name: Host.objects.filter(node__name=n).first()) for agent in agents]
         keys = [HostKey.from_text(identity(agent)["key"]) for agent in agents]
         uids = [str(host.uid) for host in hosts]
         assert self.opens(rig.server, keys[0], uids[0]) == 101
@@ -148,7 +148,7 @@ class TestRefusals:
 
     def test_a_recorded_opening_is_good_for_once(self, rig: Rig, name: str) -> None:
         agent = rig.agent(name)
-        host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
+        host = until(lambda: Host.objects.filter(node__name=name).first())
         address, headers = Client(rig.server.url, HostKey.from_text(identity(agent)["key"]), str(host.uid)).upgrade("/tunnel")
         assert self.status(address, headers) == 101
         assert self.status(address, headers) == 401
@@ -157,13 +157,13 @@ class TestRefusals:
 
     def test_a_host_that_was_not_enrolled_so(self, rig: Rig, name: str) -> None:
         agent = rig.agent(name, "--local")
-        host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
+        host = until(lambda: Host.objects.filter(node__name=name).first())
         assert not host.tunnel
         assert self.opens(rig.server, HostKey.from_text(identity(agent)["key"]), str(host.uid)) == 401
 
     def test_a_host_with_too_many_sockets(self, rig: Rig, name: str) -> None:
         agent = rig.agent(name)
-        host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
+        host = until(lambda: Host.objects.filter(node__name=name).first())
         key = HostKey.from_text(identity(agent)["key"])
         rig.wait_for_sockets(4)
         agent.signal(signal.SIGSTOP)
@@ -180,7 +180,7 @@ class TestRefusals:
 
     def test_an_agent_that_speaks_out_of_turn_is_cut_off(self, rig: Rig, name: str) -> None:
         agent = rig.agent(name)
-        host = until(lambda: Host.objects.filter(node__name=name).first(), 15)
+        host = until(lambda: Host.objects.filter(node__name=name).first())
         address, headers = Client(rig.server.url, HostKey.from_text(identity(agent)["key"]), str(host.uid)).upgrade("/tunnel")
         with connect(address, additional_headers=headers, proxy=None) as rude:
             rude.send(b"HTTP/1.1 200 OK\r\n\r\n")
