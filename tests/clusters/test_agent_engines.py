@@ -319,16 +319,16 @@ def test_an_engine_that_others_reach_needs_its_token_and_a_local_one_has_none(ho
         environment(replace(order, env={"VLLM_API_KEY": "mine"}), host.place, 9000, {})
 
 
-def test_the_token_of_an_engine_is_not_in_its_arguments_and_not_in_its_reported_log(host: Host) -> None:
+def test_the_tokens_of_an_engine_are_not_in_its_arguments_and_not_in_its_reported_log(host: Host) -> None:
     host.place = replace(host.place, local=False)
     host.again()
-    host.give(replace(host.order(lines=["key is secret-token-1"], record=str(host.folder / "record")),
-                      token="secret-token-1"))
+    host.give(replace(host.order(lines=["key is secret-token-1, hub's is hf_gated_2"], record=str(host.folder / "record")),
+                      token="secret-token-1", hub_token="hf_gated_2"))
     report = host.phase("READY").report()
     seen = json.loads((host.folder / "record").read_text())
-    assert seen["env"]["VLLM_API_KEY"] == "secret-token-1"
+    assert (seen["env"]["VLLM_API_KEY"], seen["env"]["HF_TOKEN"]) == ("secret-token-1", "hf_gated_2")
     assert "secret-token-1" not in " ".join(seen["argv"])
-    assert report.log == "key is ***"
+    assert report.log == "key is ***, hub's is ***"
 
 
 def test_logs_are_told_once(host: Host) -> None:
