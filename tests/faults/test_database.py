@@ -53,6 +53,9 @@ class Load:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.end()
+
+    def end(self) -> None:
         self._ended.set()
         for thread in self._threads:
             thread.join()
@@ -114,9 +117,7 @@ def test_a_restarted_mariadb_costs_503_and_no_accepted_call(on_mariadb: Processe
         eventually(lambda: not Path(f"/proc/{pid}/exe").exists() or zombie(pid), 30)
         with running(command, log=tmp_path / "again.log", ready=lambda: new_pid(tmp_path) not in (0, pid)):
             load.goes_on()
-            load._ended.set()
-            for thread in load._threads:
-                thread.join()
+            load.end()
             connections["default"].close()
             load.check()
 
@@ -164,8 +165,9 @@ def test_a_full_disk_is_503_and_nobody_has_to_be_restarted(portal: Processes, wo
     eventually(lambda: Heartbeat.objects.filter(name="sweep").exists(), 40)
     assert portal.web.process is not None
     everybody = [portal.web.process.pid, worker.pid, beat.pid]
-    for pid in everybody:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    limits = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in everybody}
+    for pid, (_soft, hard) in limits.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
     for number in range(5):
         refused = portal.deploy(world, f"full-{number}")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable"), refused.text
@@ -173,8 +175,8 @@ def test_a_full_disk_is_503_and_nobody_has_to_be_restarted(portal: Processes, wo
     read = httpx.get(f"{portal.web.url}/api/v1/endpoints", headers=world.headers)
     assert (read.status_code, len(read.json()["items"])) == (200, 1)
     time.sleep(3)
-    for pid in everybody:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    for pid, before in limits.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
     assert portal.deploy(world, "after").status_code == 202
     last = Heartbeat.objects.get(name="sweep").at
     eventually(lambda: Heartbeat.objects.get(name="sweep").at > last, 30)
