@@ -223,10 +223,13 @@ UNFOLD: dict[str, Any] = {
         {"title": _("Serve"), "items": [
             {"title": _("Overview"), "icon": "home", "link": reverse_lazy("admin:index")},
             _page(_("Endpoints"), "deployed_code", "endpoints_endpoint", "endpoints.view_endpoint"),
+            _page(_("Events"), "event_note", "endpoints_event", "endpoints.view_event"),
+            _page(_("Revisions"), "difference", "endpoints_revision", "endpoints.view_revision"),
         ]},
         {"title": _("Models"), "separator": True, "items": [
             _page(_("Models"), "shelves", "models_catalog_catalogmodel", "models_catalog.view_catalogmodel"),
             _page(_("Profiles"), "tune", "models_catalog_profile", "models_catalog.view_profile"),
+            _page(_("Artifacts"), "inventory_2", "models_catalog_artifact", "models_catalog.view_artifact"),
             _page(_("Engine releases"), "package_2", "models_catalog_enginerelease",
                   "models_catalog.view_enginerelease"),
             _page(_("Vendors"), "storefront", "models_catalog_vendor", "models_catalog.view_vendor"),
@@ -235,7 +238,9 @@ UNFOLD: dict[str, Any] = {
             _page(_("Places"), "lan", "clusters_cluster", "clusters.view_cluster"),
             _page(_("Hosts"), "dns", "clusters_host", "clusters.view_host"),
             _page(_("Nodes"), "memory", "clusters_node", "clusters.view_node"),
+            _page(_("Accelerators"), "developer_board", "clusters_accelerator", "clusters.view_accelerator"),
             _page(_("Engines"), "bolt", "clusters_engine", "clusters.view_engine"),
+            _page(_("Enrolment tokens"), "vpn_key", "clusters_enrolmenttoken", "clusters.view_enrolmenttoken"),
         ]},
         {"title": _("Workspaces and access"), "separator": True, "items": [
             _page(_("Workspaces"), "workspaces", "tenancy_workspace", "tenancy.view_workspace"),

@@ -1,5 +1,5 @@
 """The admin of places, nodes, hosts and engines."""
 
-from . import engines, hosts, places
+from . import devices, engines, hosts, places
 
-__all__ = ["engines", "hosts", "places"]
+__all__ = ["devices", "engines", "hosts", "places"]

@@ -1,6 +1,7 @@
+from .artifact import ArtifactAdmin
 from .model import CatalogModelAdmin
 from .profile import ProfileAdmin
 from .release import EngineReleaseAdmin
 from .vendor import VendorAdmin
 
-__all__ = ["CatalogModelAdmin", "EngineReleaseAdmin", "ProfileAdmin", "VendorAdmin"]
+__all__ = ["ArtifactAdmin", "CatalogModelAdmin", "EngineReleaseAdmin", "ProfileAdmin", "VendorAdmin"]

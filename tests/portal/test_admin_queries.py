@@ -18,7 +18,9 @@ pytestmark = pytest.mark.both_databases
 PAGES = {
     "/admin/": 8, "/admin/endpoints/endpoint/": 6, "/admin/clusters/cluster/": 5, "/admin/clusters/host/": 5,
     "/admin/clusters/node/": 5, "/admin/clusters/engine/": 5, "/admin/tenancy/workspace/": 4, "/admin/tenancy/user/": 4,
-    "/admin/tenancy/apikey/": 5, "/admin/tenancy/auditentry/": 5,
+    "/admin/clusters/accelerator/": 6, "/admin/clusters/enrolmenttoken/": 5, "/admin/endpoints/event/": 5,
+    "/admin/endpoints/revision/": 4, "/admin/models_catalog/artifact/": 4, "/admin/tenancy/apikey/": 5,
+    "/admin/tenancy/auditentry/": 5,
 }
 
 

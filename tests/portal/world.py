@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from clusters.models import Claim, Cluster, Engine, Host
+from clusters.services import make_enrolment_token
 from clusters.states import Phase
 from endpoints import services
 from endpoints.models import Endpoint
@@ -59,6 +60,7 @@ def make_world(cast: Cast) -> World:
     make_engine(ours, host)
     make_engine(theirs, host)
     Group.objects.create(name="operators")
+    make_enrolment_token(operator, shared)
     our_key, _text = tenancy.create_key(operator, cast.alpha, name="alpha key")
     their_key, _text = tenancy.create_key(operator, cast.beta, name="beta-secret key")
     return World(cast=cast, shared=shared, host=host, profile=profile, ours=ours, theirs=theirs, our_key=our_key,
