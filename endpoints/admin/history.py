@@ -22,7 +22,7 @@ class EventAdmin(ViewOnlyAdmin):
     search_help_text = _("The whole name of an endpoint, or a cause.")
     ordering = ("-id",)
     fields = ("at", "endpoint", "kind", ("was", "now"), "cause", "message", "actor_label", "generation")
-    readonly_fields = fields
+    readonly_fields = ("at", "endpoint", "kind", "was", "now", "cause", "message", "actor_label", "generation")
 
     @admin.display(description=_("workspace"))
     def workspace(self, row: Event) -> str:

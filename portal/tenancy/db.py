@@ -17,9 +17,10 @@ T = TypeVar("T")
 
 ATTEMPTS = 6
 TOTAL_SECONDS = 5.0
-# MySQL: deadlock, lock wait, changed row (MariaDB), gone away, lost connection, cannot connect (2002, 2003).
+# MySQL: deadlock, lock wait, changed row (MariaDB), gone away, lost connection, cannot connect (2002, 2003), and
+# what a server says that is just shutting down (1053, 1927).
 # A full disk too (1021, 1026, 1114): somebody makes room, and until then the caller is told to come again.
-RETRIED_CODES = {1213, 1205, 1020, 2006, 2013, 2002, 2003, 1021, 1026, 1114}
+RETRIED_CODES = {1213, 1205, 1020, 2006, 2013, 2002, 2003, 1053, 1927, 1021, 1026, 1114}
 # SQLite has words only. A disk that takes no more bytes is "full", one with a limit or a quota an "I/O error".
 RETRIED_WORDS = ("database is locked", "database or disk is full", "disk I/O error")
 
