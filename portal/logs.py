@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 import structlog
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
+
+from .middleware import Middleware
 
 REQUEST_ID = re.compile(r"\A[A-Za-z0-9._-]{8,40}\Z")
 SECRET_NAME = re.compile(r"(?i)(password|secret|token|authorization|cookie|api[_-]?key|digest)")
@@ -59,35 +59,15 @@ def logging_config(level: str, *, json: bool) -> dict[str, Any]:
     }
 
 
-class RequestIdMiddleware:
+class RequestIdMiddleware(Middleware):
     """Gives each request an id (the caller's, where it is well formed), in logs, audit and answer."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self.get_response):
-            return self._async(request)
-        self._before(request)
-        return self._after(request, self.get_response(request))
-
-    async def _async(self, request: HttpRequest) -> HttpResponse:
-        self._before(request)
-        return self._after(request, await self.get_response(request))
-
-    @staticmethod
-    def _before(request: HttpRequest) -> None:
+    def before(self, request: HttpRequest) -> None:
         given = request.headers.get("X-Request-Id", "")
         request.request_id = given if REQUEST_ID.match(given) else secrets.token_hex(8)  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
 
-    @staticmethod
-    def _after(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    def after(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
         return response

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
@@ -25,6 +24,7 @@ from portal.tenancy.db import is_passing
 from portal.tenancy.errors import Invalid, NotFound, PortalError, Unavailable
 
 from .complaints import sentence
+from .middleware import Middleware
 
 Errors = list[dict[str, str]] | None
 Answer = Callable[[HttpRequest, PortalError, Errors], HttpResponse]
@@ -132,24 +132,11 @@ def shape_errors(api: NinjaAPI, answer: Answer) -> None:
     api.add_exception_handler(ValidationError, refuse_input)
 
 
-class ErrorShape:
+class ErrorShape(Middleware):
     """Gives the refusals that Django makes around the doors (no such path, wrong method, a crash) their shape too."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self.get_response):
-            return self._async(request)
-        return shaped(request, self.get_response(request))
-
-    async def _async(self, request: HttpRequest) -> HttpResponse:
-        return shaped(request, await self.get_response(request))
+    def after(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        return shaped(request, response)
 
 
 def shaped(request: HttpRequest, response: HttpResponse) -> HttpResponse:
