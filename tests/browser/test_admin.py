@@ -110,3 +110,14 @@ def test_a_detail_action_works_by_keyboard(world: World, signed: Window) -> None
 def test_the_dark_theme_follows_the_machine(world: World, signed: Window) -> None:
     ground = signed.page.evaluate("getComputedStyle(document.querySelector('.sheet')).backgroundColor")
     assert ground == "rgb(20, 28, 31)"
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/endpoints/endpoint/", "/admin/clusters/host/", "/admin/endpoints/event/"])
+def test_nothing_overlaps_or_overflows_on_a_phone(world: World, signed: Window, path: str) -> None:
+    signed.page.set_viewport_size({"width": 390, "height": 844})
+    signed.open(path)
+    signed.page.wait_for_load_state("networkidle")
+    spilled = signed.page.evaluate("""() => [...document.querySelectorAll("#result_list .data-row")].filter(row =>
+        [...row.children].some(cell => cell.getBoundingClientRect().bottom > row.getBoundingClientRect().bottom + 1)).length""")
+    assert spilled == 0
+    assert signed.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
