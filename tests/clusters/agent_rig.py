@@ -196,6 +196,14 @@ def ring(host: Host) -> None:
     Host.objects.filter(pk=host.pk).update(wanted_version=F("wanted_version") + 1)
 
 
+def identity_of(agent: AgentProcess) -> dict[str, str]:
+    """What the agent keeps of its enrolment; it writes that a moment after the portal has made the host."""
+    path = agent.state_dir / "agent.json"
+    read: Callable[[], dict[str, str]] = lambda: json.loads(path.read_text()) if path.exists() else {}  # noqa: E731
+    until(lambda: read().get("host"), what=lambda: "the agent's identity")
+    return read()
+
+
 def host_named(name: str) -> Host:
     return until(lambda: Host.objects.filter(node__name=name, node__cpu_millis__gt=0).first(), what=lambda: f"host {name}")
 

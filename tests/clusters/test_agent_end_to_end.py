@@ -24,7 +24,17 @@ from clusters.states import Phase
 from tests.cast import make_cluster
 from tests.simulators.engine.install import install, model
 
-from .agent_rig import AgentProcess, Portal, host_named, new_agent, order_engine, phase_is, stop_engine, until
+from .agent_rig import (
+    AgentProcess,
+    Portal,
+    host_named,
+    identity_of,
+    new_agent,
+    order_engine,
+    phase_is,
+    stop_engine,
+    until,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 Start = Callable[..., AgentProcess]
@@ -164,7 +174,7 @@ def test_arguments_stay_literal_and_the_environment_is_built(start: Start, tmp_p
 def test_agents_that_wait_are_woken_together_and_hold_no_connection(start: Start, portal: Portal) -> None:
     agent = start()
     host_named("host-1")
-    identity = json.loads((agent.state_dir / "agent.json").read_text())
+    identity = identity_of(agent)
     client = Client(portal.url, HostKey.from_text(identity["key"]), identity["host"])
     waiting = [threading.Thread(target=client.wake, args=(99,)) for _ in range(25)]
     for thread in waiting:
@@ -201,7 +211,7 @@ def test_two_agents_in_one_folder_are_one_too_many(start: Start) -> None:
 def test_the_log_of_the_agent_holds_no_secret(start: Start, tmp_path: Path) -> None:
     agent = start()
     phase_is(order_engine(host_named("host-1"), model(tmp_path)), Phase.READY)
-    identity = json.loads((agent.state_dir / "agent.json").read_text())
+    identity = identity_of(agent)
     assert (agent.state_dir / "agent.json").stat().st_mode & 0o777 == 0o600
     assert not [secret for secret in (agent.token, identity["key"]) if secret in agent.log]
     for line in agent.log.splitlines():

@@ -19,7 +19,7 @@ from clusters.states import Phase
 from endpoints.models import Backend, Endpoint
 from endpoints.targets.hosts import _seen
 from tests.cast import make_cluster
-from tests.clusters.agent_rig import AgentProcess, Portal, host_named, new_agent, order_engine, phase_is
+from tests.clusters.agent_rig import AgentProcess, Portal, host_named, identity_of, new_agent, order_engine, phase_is
 from tests.gateway.server import Server, Tenant, eventually
 from tests.simulators.engine.install import model
 from tests.simulators.engine.serving import install_serving
@@ -89,8 +89,7 @@ def host_of(engine: Engine) -> Host:
 
 
 def identity(agent: AgentProcess) -> dict[str, str]:
-    found: dict[str, str] = json.loads((agent.state_dir / "agent.json").read_text())
-    return found
+    return identity_of(agent)
 
 
 def stream_lines(rig: Rig, key: str, model: str, begun: Event | None = None) -> list[str]:
