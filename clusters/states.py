@@ -15,6 +15,24 @@ class ClusterKind(TextChoices):
     HOSTS = "hosts", _("Hosts with an agent")
 
 
+class Reach(TextChoices):
+    """Whether the portal gets through to a cluster's API, by the last call; a failed look never blames endpoints."""
+
+    UNKNOWN = "Unknown", _("not asked yet")
+    OK = "OK", _("connected")
+    AUTH_FAILED = "AuthFailed", _("credential refused")
+    FORBIDDEN = "Forbidden", _("a right is missing")
+    TLS_FAILED = "TLSFailed", _("certificate not trusted")
+    UNREACHABLE = "Unreachable", _("can't be reached")
+
+
+class Through(TextChoices):
+    """How the portal reaches a cluster's API."""
+
+    DIRECT = "direct", _("its API server's address")
+    AGENT = "agent", _("an agent in the cluster that calls out")
+
+
 class HostState(TextChoices):
     """READY renews its lease; LOST did not; DRAINING takes nothing new."""
 
@@ -77,6 +95,8 @@ HEARTBEAT = timedelta(seconds=5)
 DRAIN = timedelta(seconds=10)
 
 COLOURS: dict[str, str] = {
+    Reach.UNKNOWN: "idle", Reach.OK: "good", Reach.AUTH_FAILED: "bad", Reach.FORBIDDEN: "warn", Reach.TLS_FAILED: "bad",
+    Reach.UNREACHABLE: "late",
     HostState.READY: "good", HostState.DRAINING: "warn", HostState.LOST: "bad",
     Phase.ASSIGNED: "mean", Phase.STARTING: "mean", Phase.LOADING: "mean", Phase.BACKOFF: "late",
     Phase.CRASHLOOP: "bad", Phase.STOPPING: "idle",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
@@ -39,7 +39,12 @@ class Verdict:
 
 
 def judge(row: RowView, seen: Observation) -> Verdict:
-    """The status that the evidence supports. Never blames a failed look: there is no observation then."""
+    """The status that the evidence supports. Never blames a failed look: there is no observation then.
+
+    Where the place's autoscaler owns the number of replicas, its number counts.
+    """
+    if seen.wanted_replicas is not None:
+        row = replace(row, replicas=seen.wanted_replicas)
     if row.wish == Wish.DELETED:
         return _going(row, seen, Status.DELETING, Status.DELETED)
     if row.wish == Wish.STOPPED:
@@ -65,6 +70,8 @@ def _running(row: RowView, seen: Observation) -> Verdict:
     old = [replica for replica in seen.replicas if replica.revision != row.wanted]
     ready_old = sum(replica.ready for replica in old)
     broken = next((replica for replica in new if replica.broken), None)
+    if not row.replicas and not seen.replicas:
+        return Verdict(Status.INSERVICE, message=_("Scaled to zero: the next call starts a replica."), serving=row.wanted)
     if ready_new >= row.replicas and len(new) == row.replicas and not old:
         return Verdict(Status.INSERVICE, ready=ready_new, serving=row.wanted)
     if broken is not None:

@@ -45,8 +45,31 @@ class Cause(StrEnum):
     DEADLINE = "DeadlineExceeded"
     REFUSED = "Refused"
     NAME_TAKEN = "NameTaken"
+    IMAGE = "ImagePull"
+    MEMORY = "OutOfMemory"
+    UNSCHEDULABLE = "Unschedulable"
+    VOLUME = "VolumePending"
+    PROBE = "ProbeFailing"
+    QUOTA = "QuotaExceeded"
+    GATED = "GatedModel"
+    BAD_ARGUMENT = "BadArgument"
+    INVALID = "Invalid"
+    AUTH = "AuthFailed"
+    FORBIDDEN = "Forbidden"
+    TLS = "TLSFailed"
+    NO_KIND = "CRDMissing"
+    CONFLICT = "FieldConflict"
+    CONTESTED = "Contested"
+    NOT_LOADED = "WeightsNotLoaded"
     UNREACHABLE = "Unreachable"
     ERROR = "Error"
+
+
+class DriftPolicy(TextChoices):
+    """What to do about a change made outside the portal."""
+
+    CORRECT = "correct", _("put back, three times at most")
+    REPORT = "report", _("show only")
 
 
 S = Status
@@ -89,6 +112,7 @@ STALE_AFTER = 3 * LOOK_CALM
 LEASE = timedelta(seconds=30)
 
 MAX_ATTEMPTS = 8
+MAX_CORRECTIONS = 3
 
 
 def may_move(was: str, to: str) -> bool:

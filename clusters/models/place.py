@@ -62,6 +62,17 @@ class Node(Row):
     disk_free_bytes = models.PositiveBigIntegerField(_("disk free"), default=0)
     labels = models.JSONField(_("labels"), default=dict, blank=True)
     message = models.CharField(_("message"), max_length=500, blank=True, default="")
+    # Of nodes of a Kubernetes cluster; on hosts, claims say what is taken.
+    schedulable = models.BooleanField(_("takes new pods"), default=True)
+    taints = models.JSONField(_("taints"), default=list, blank=True)
+    gpus = models.PositiveSmallIntegerField(_("GPUs"), default=0)
+    gpus_requested = models.PositiveSmallIntegerField(_("GPUs requested"), default=0)
+    gpus_requested_by_us = models.PositiveSmallIntegerField(_("GPUs requested by endpoints"), default=0)
+    cpu_requested_millis = models.PositiveIntegerField(_("CPU requested"), default=0)
+    memory_requested_bytes = models.PositiveBigIntegerField(_("memory requested"), default=0)
+    memory_requested_by_us = models.PositiveBigIntegerField(_("memory requested by endpoints"), default=0)
+    simulated = models.BooleanField(_("GPUs are simulated"), default=False,
+                                    help_text=_("A fake GPU operator made them: only CPU engines can run here."))
     # Grows with each claim; two schedulers that read the same number can't both claim.
     claims_version = models.PositiveBigIntegerField(default=0, editable=False)
 

@@ -15,6 +15,12 @@ class Backend(HoldsSecrets, Row):
     key = models.CharField(max_length=80)
     url = models.CharField(max_length=300)
     token = EncryptedField(host_field="url")
+    # Of a backend reached by a cluster's own certificates: PEM, and the key of a client certificate.
+    ca = models.TextField(blank=True, default="")
+    client_certificate = models.TextField(blank=True, default="")
+    client_key = EncryptedField(host_field="url")
+    # Sent as Host where the address alone does not say which endpoint is meant.
+    host = models.CharField(max_length=253, blank=True, default="")
     revision = models.PositiveIntegerField()
 
     class Meta:

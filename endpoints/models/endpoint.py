@@ -17,7 +17,7 @@ from portal.tenancy.models.people import slug_rule
 from portal.tenancy.rows import Row
 from portal.tenancy.text import external_name
 
-from ..states import NEEDS_PERSON, SERVING, STALE_AFTER, TRANSITIONAL, Status, Wish
+from ..states import NEEDS_PERSON, SERVING, STALE_AFTER, TRANSITIONAL, DriftPolicy, Status, Wish
 
 PUBLIC_NAME = re.compile(r"\A[A-Za-z0-9](?:[A-Za-z0-9._/:+-]{0,126}[A-Za-z0-9])?\Z")
 public_name_rule = RegexValidator(
@@ -57,6 +57,15 @@ class Endpoint(Row):
     wish = models.CharField(_("wish"), max_length=8, choices=Wish.choices, default=Wish.RUNNING)
     wanted = models.ForeignKey("Revision", models.PROTECT, null=True, related_name="+", verbose_name=_("revision wanted"))
     replicas = models.PositiveIntegerField(_("replicas"), default=1)
+    # {} or {"min_replicas": 1, "max_replicas": 4, "triggers": [...], ...}: the place's autoscaler owns replicas.
+    autoscale = models.JSONField(_("autoscaling"), default=dict, blank=True)
+    drift_policy = models.CharField(_("changes made outside"), max_length=8, choices=DriftPolicy.choices,
+                                    default=DriftPolicy.CORRECT)
+    # What a person accepted as the new truth: [{"object": "StatefulSet/x", "path": "spec.…", "value": …}, …].
+    accepted = models.JSONField(default=list, blank=True, editable=False)
+    # An endpoint that an object of the cluster owns: {"kind": "VLLMCluster", "namespace": …, "name": …}.
+    origin = models.JSONField(default=dict, blank=True, editable=False)
+    origin_uid = models.UUIDField(null=True, unique=True, editable=False)
     generation = models.PositiveBigIntegerField(default=1, editable=False)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("made by"))
 
@@ -70,6 +79,9 @@ class Endpoint(Row):
     ready_replicas = models.PositiveIntegerField(_("ready"), default=0, editable=False)
     seen_at = models.DateTimeField(_("looked at"), null=True, editable=False)
     seen_by = models.CharField(_("source"), max_length=40, blank=True, default="", editable=False)
+    # [{"object", "path", "ours", "theirs", "manager", "since"}, …]: what was changed by hand, as last seen.
+    drift = models.JSONField(default=list, blank=True, editable=False)
+    corrections = models.PositiveSmallIntegerField(default=0, editable=False)
     deadline_at = models.DateTimeField(_("deadline"), null=True, editable=False)
     next_look_at = models.DateTimeField(default=timezone.now, editable=False)
     attempts = models.PositiveIntegerField(default=0, editable=False)
@@ -107,6 +119,11 @@ class Endpoint(Row):
     @property
     def external_name(self) -> str:
         return external_name(self.name, self.uid)
+
+    @property
+    def is_owned_by_cluster(self) -> bool:
+        """Whether its wish is written by an object of the cluster, so that people change that object instead."""
+        return bool(self.origin)
 
     @property
     def is_settled(self) -> bool:

@@ -6,10 +6,21 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from clusters.namespaces import workspace_namespace
 from endpoints.judge import RowView
 from endpoints.models import Endpoint, Revision
-from endpoints.states import Cause
-from endpoints.targets.base import Resources, RevisionSpec, Spec, TargetError
+from endpoints.states import Cause, DriftPolicy
+from endpoints.targets.base import (
+    Autoscale,
+    FieldChange,
+    Origin,
+    Placement,
+    Resources,
+    RevisionSpec,
+    Spec,
+    TargetError,
+    Trigger,
+)
 from portal.tenancy.fields import SecretUnreadable
 
 
@@ -22,8 +33,27 @@ def revision_view(revision: Revision) -> RevisionSpec:
         arguments=spec["arguments"], environment=spec["environment"], start_seconds=spec["start_seconds"],
         resources=Resources(
             cpu_millis=resources["cpu_millis"], memory_bytes=resources["memory_bytes"], gpus=resources["gpus"],
-            gpu_memory_bytes=resources["gpu_memory_bytes"], devices=tuple(resources["devices"])),
-        hub_token=_hub_token(revision, artifact))
+            gpu_memory_bytes=resources["gpu_memory_bytes"], nodes=resources.get("nodes", 1),
+            devices=tuple(resources["devices"])),
+        image=spec.get("image", ""), placement=_placement(spec.get("placement", {})),
+        weights_bytes=spec.get("weights_bytes", 0), hub_token=_hub_token(revision, artifact))
+
+
+def _placement(spec: dict[str, Any]) -> Placement:
+    return Placement(
+        node_selector=spec.get("node_selector", {}), tolerations=tuple(spec.get("tolerations", ())),
+        priority_class=spec.get("priority_class", ""), runtime_class=spec.get("runtime_class", ""))
+
+
+def _autoscale(wish: dict[str, Any]) -> Autoscale | None:
+    if not wish:
+        return None
+    triggers = tuple(Trigger(**trigger) for trigger in wish["triggers"])
+    return Autoscale(**{**wish, "triggers": triggers})
+
+
+def _origin(wish: dict[str, str]) -> Origin | None:
+    return Origin(**wish) if wish else None
 
 
 def _hub_token(revision: Revision, frozen: dict[str, str]) -> str:
@@ -55,7 +85,16 @@ def spec_of(endpoint: Endpoint) -> Spec:
         uid=endpoint.uid, name=endpoint.name, external_name=endpoint.external_name, workspace=endpoint.workspace.slug,
         cluster_id=endpoint.cluster_id, public_name=endpoint.public_name, generation=endpoint.generation,
         replicas=endpoint.replicas, wanted=revision_view(wanted),
-        serving=revision_view(endpoint.serving) if endpoint.serving else None)
+        serving=revision_view(endpoint.serving) if endpoint.serving else None,
+        namespace=namespace_of(endpoint), autoscale=_autoscale(endpoint.autoscale), origin=_origin(endpoint.origin),
+        accepted=tuple(FieldChange(**change) for change in endpoint.accepted),
+        corrects_drift=endpoint.drift_policy == DriftPolicy.CORRECT)
+
+
+def namespace_of(endpoint: Endpoint) -> str:
+    """The namespace of its objects in a cluster: derived from the workspace, or that of the object that owns it."""
+    owned: str = endpoint.origin.get("namespace", "")
+    return owned or workspace_namespace(endpoint.workspace)
 
 
 def row_view(endpoint: Endpoint, *, late: bool) -> RowView:

@@ -23,13 +23,67 @@ class TargetError(Exception):
 
 @dataclass(frozen=True)
 class Resources:
-    """What one replica needs. `devices` pins accelerator indices; empty lets the place choose."""
+    """What one replica needs on each of its `nodes`. `devices` pins accelerator indices; empty lets the place choose."""
 
     cpu_millis: int
     memory_bytes: int
     gpus: int = 0
     gpu_memory_bytes: int = 0
+    nodes: int = 1
     devices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which nodes of a Kubernetes cluster a replica may run on; tolerations are as in a pod."""
+
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    priority_class: str = ""
+    runtime_class: str = ""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A copy of the artifact that lies in the cluster already: a claim in the endpoint's namespace, and the folder in it."""
+
+    claim: str
+    folder: str = ""
+    read_only: bool = True
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One signal of the autoscaler: its type and metadata as KEDA knows them, all values text."""
+
+    type: str
+    metadata: Mapping[str, str]
+    metric_type: str = ""
+    authentication: str = ""
+
+
+@dataclass(frozen=True)
+class Autoscale:
+    """The autoscaler owns replicas between these bounds; times in seconds."""
+
+    min_replicas: int
+    max_replicas: int
+    triggers: tuple[Trigger, ...]
+    polling_seconds: int = 30
+    cooldown_seconds: int = 300
+    stabilisation_up_seconds: int = 0
+    stabilisation_down_seconds: int = 300
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The object of the cluster that owns an endpoint: what we make gets it as owner and lies beside it."""
+
+    kind: str
+    api_version: str
+    namespace: str
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True)
@@ -48,7 +102,22 @@ class RevisionSpec:
     environment: Mapping[str, str]
     resources: Resources
     start_seconds: int
+    image: str = ""
+    placement: Placement = field(default_factory=Placement)
+    weights_bytes: int = 0
+    weights: Weights | None = None
     hub_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One field of one object: what is there, what we send, and whose it is. `object` is Kind/name."""
+
+    object: str
+    path: str
+    before: Any = None
+    after: Any = None
+    manager: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +134,16 @@ class Spec:
     replicas: int
     wanted: RevisionSpec
     serving: RevisionSpec | None = None
+    namespace: str = ""
+    autoscale: Autoscale | None = None
+    origin: Origin | None = None
+    accepted: tuple[FieldChange, ...] = ()
+    corrects_drift: bool = True
+
+    @property
+    def object_name(self) -> str:
+        """The name of its objects outside: as the owner's where an object of the cluster owns it."""
+        return self.origin.name if self.origin else self.external_name
 
 
 @dataclass(frozen=True)
@@ -79,7 +158,11 @@ class ReplicaSeen:
     where: str = ""
     message: str = ""
     url: str = ""
-    token: str = ""
+    token: str = field(default="", repr=False)
+    ca: str = ""
+    client_certificate: str = ""
+    client_key: str = field(default="", repr=False)
+    host: str = ""
     broken: bool = False
     cause: Cause = Cause.NONE
     restarts: int = 0
@@ -94,6 +177,9 @@ class Observation:
     source: str = ""
     problem: Cause = Cause.NONE
     message: str = ""
+    # What the place's autoscaler wants now; None where the endpoint's own number counts.
+    wanted_replicas: int | None = None
+    drift: tuple[FieldChange, ...] = ()
 
     def of(self, revision: int) -> tuple[ReplicaSeen, ...]:
         return tuple(r for r in self.replicas if r.revision == revision)
@@ -101,11 +187,12 @@ class Observation:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that `apply` would do, for the plan."""
+    """One thing that `apply` would do, for the plan: an object (Kind namespace/name) and its fields that change."""
 
     verb: str
     what: str
     detail: str = ""
+    fields: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True)

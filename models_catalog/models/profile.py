@@ -60,8 +60,12 @@ class Profile(Seeded, Row):
     environment = models.JSONField(_("environment"), default=dict, blank=True)
     cpu_millis = models.PositiveIntegerField(_("CPU, thousandths"), default=1000)
     memory_bytes = models.PositiveBigIntegerField(_("memory, bytes"))
-    gpus = models.PositiveSmallIntegerField(_("GPUs"), default=0)
+    gpus = models.PositiveSmallIntegerField(_("GPUs"), default=0, help_text=_("Of each node that a replica takes."))
+    nodes = models.PositiveSmallIntegerField(_("nodes of a replica"), default=1,
+                                             help_text=_("More than one where tensor x pipeline parallel spans nodes."))
     gpu_memory_bytes = models.PositiveBigIntegerField(_("memory on each GPU, bytes"), default=0)
+    # {"node_selector": {}, "tolerations": [], "priority_class": "", "runtime_class": ""}, for Kubernetes.
+    placement = models.JSONField(_("placement"), default=dict, blank=True)
     start_seconds = models.PositiveIntegerField(_("start takes at most, seconds"), default=900)
 
     objects = ProfileQuerySet.as_manager()

@@ -28,15 +28,17 @@ def revision_spec(
     model, release, artifact = profile.model, profile.release, profile.artifact
     merged, variables = check_profile(profile, arguments, environment)
     return {
-        "engine": release.kind, "release": release.slug, "device": release.device, "task": model.task,
+        "engine": release.kind, "release": release.slug, "device": release.device, "image": release.image, "task": model.task,
         "model": model.slug, "profile": profile.slug,
         "artifact": {"kind": artifact.kind, "location": artifact.location, "revision": artifact.revision},
         "arguments": merged,
         "environment": variables,
         "resources": {
             "cpu_millis": profile.cpu_millis, "memory_bytes": profile.memory_bytes, "gpus": profile.gpus,
+            "nodes": profile.nodes,
             "gpu_memory_bytes": profile.gpu_memory_bytes, "devices": check_devices(devices, profile.gpus),
         },
+        "placement": dict(profile.placement), "weights_bytes": model.weights_bytes or artifact.size_bytes or 0,
         "start_seconds": profile.start_seconds, "places": list(profile.places),
     }
 
@@ -74,9 +76,10 @@ def _check_shape(profile: Profile, arguments: Mapping[str, Any]) -> None:
     wanted = 1
     for name in ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"):
         wanted *= arguments.get(name, 1)
-    if profile.gpus and wanted > profile.gpus:
+    claimed = profile.gpus * profile.nodes
+    if claimed and wanted > claimed:
         raise Invalid(_("The parallel sizes need %(wanted)d GPUs, but the profile claims %(gpus)d.")
-                      % {"wanted": wanted, "gpus": profile.gpus}, field="arguments")
+                      % {"wanted": wanted, "gpus": claimed}, field="arguments")
     heads = profile.model.shape.get("heads")
     if heads and heads % arguments.get("tensor-parallel-size", 1):
         raise Invalid(_("“tensor-parallel-size” must divide the model's %(heads)d attention heads.")

@@ -24,7 +24,9 @@ def test_spec_is_plain_json_with_everything_that_a_place_needs() -> None:
         "artifact": {"kind": "path", "location": "/models/tiny-chat", "revision": ""},
         "arguments": {"enforce-eager": True, "max-model-len": 4096},
         "environment": {"VLLM_CPU_KVCACHE_SPACE": "1"},
-        "resources": {"cpu_millis": 1000, "memory_bytes": 2 * GIB, "gpus": 0, "gpu_memory_bytes": 0, "devices": []},
+        "resources": {"cpu_millis": 1000, "memory_bytes": 2 * GIB, "gpus": 0, "nodes": 1, "gpu_memory_bytes": 0,
+                          "devices": []},
+            "image": "", "placement": {}, "weights_bytes": 0,
         "start_seconds": 900, "places": ["hosts"],
     }
 
