@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from uuid import UUID
 
 from django.db import Error, connection
 from django.db.models import OuterRef, Q, Subquery
@@ -23,8 +22,10 @@ from .snapshot import Address, Key, Route, Snapshot
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
+BackendRow = tuple[Any, ...]  # the values of BACKEND_FIELDS
 KEY_FIELDS = ("id", "public_id", "digest", "workspace_id", "scopes", "model_names", "expires_at",
               "created_by__is_superuser", "role")
+BACKEND_FIELDS = ("uid", "url", "token", "ca", "client_certificate", "client_key", "host")
 ROUTE_FIELDS = ("id", "workspace_id", "public_name", "status", "message", "created_at")
 BATCH = 500
 
@@ -55,7 +56,7 @@ class Loader:
     def __init__(self) -> None:
         self._rows: tuple[list[Any], ...] = ()
         self._snapshot = Snapshot()
-        self._addresses: dict[tuple[str, str, str], Address] = {}
+        self._addresses: dict[BackendRow, Address] = {}
 
     @in_own_connection
     def load(self) -> Snapshot:
@@ -65,7 +66,7 @@ class Loader:
             list(_key_rows(Q())),
             list(wanted.order_by("id").values_list(*ROUTE_FIELDS)),
             list(Backend.objects.filter(endpoint__wish=Wish.RUNNING).order_by("id")
-                 .values_list("endpoint_id", "uid", "url", "token")),
+                 .values_list("endpoint_id", *BACKEND_FIELDS)),
         )
         if rows != self._rows:
             self._snapshot = Snapshot(_keys(rows[0]), self._routes(rows[1], rows[2]))
@@ -79,9 +80,9 @@ class Loader:
 
     def _routes(self, endpoints: list[Any], backends: list[Any]) -> dict[int, dict[str, Route]]:
         behind: dict[int, list[Address]] = {}
-        seen: dict[tuple[str, str, str], Address] = {}
-        for endpoint_id, uid, url, token in backends:
-            address = self._address(seen, (str(uid), url, token))
+        seen: dict[BackendRow, Address] = {}
+        for endpoint_id, *row in backends:
+            address = self._address(seen, tuple(row))
             if address is not None:
                 behind.setdefault(endpoint_id, []).append(address)
         self._addresses = seen
@@ -91,18 +92,20 @@ class Loader:
                 pk, workspace_id, name, status, message, int(created_at.timestamp()), tuple(behind.get(pk, ())))
         return routes
 
-    def _address(self, seen: dict[tuple[str, str, str], Address], row: tuple[str, str, str]) -> Address | None:
-        """Decrypt the token once for as long as the row stays the same."""
+    def _address(self, seen: dict[BackendRow, Address], row: BackendRow) -> Address | None:
+        """Decrypt the secrets once for as long as the row stays the same."""
         known = self._addresses.get(row)
         if known is None:
+            backend = Backend(**dict(zip(BACKEND_FIELDS, row, strict=True)))
             try:
-                known = Address(row[1], Backend(uid=UUID(row[0]), url=row[1], token=row[2]).secret("token"))
+                known = Address(backend.url, backend.secret("token"), backend.ca, backend.client_certificate,
+                                backend.secret("client_key"), backend.host)
             except SecretUnreadable:
-                log.error("backend left out: its token can't be decrypted with the keys of this process",
-                          extra={"backend": row[0]})
+                log.error("backend left out: its secrets can't be decrypted with the keys of this process",
+                          extra={"backend": str(backend.uid)})
                 return None
             if not known.is_usable:
-                log.error("backend left out: its address can't be used", extra={"backend": row[0]})
+                log.error("backend left out: its address can't be used", extra={"backend": str(backend.uid)})
                 return None
         seen[row] = known
         return known

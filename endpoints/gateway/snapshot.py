@@ -26,10 +26,18 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a ready replica listens, and the token that its engine wants."""
+    """Where a ready replica listens, the token that it wants, and how to know it where a private CA vouches for it.
+
+    `ca`, `client_certificate` and `client_key` are PEM. `host` is sent instead of the address's own name; in a
+    tunnel into a cluster it names the Service behind the agent.
+    """
 
     url: str
     token: str = field(repr=False)
+    ca: str = field(default="", repr=False)
+    client_certificate: str = field(default="", repr=False)
+    client_key: str = field(default="", repr=False)
+    host: str = ""
 
     @property
     def is_usable(self) -> bool:
@@ -39,7 +47,7 @@ class Address:
             known = parts.scheme in ("http", "https", "tunnel") and parts.hostname and parts.port != 0
         except ValueError:
             return False
-        return bool(known) and PRINTABLE.match(self.url) is not None and PRINTABLE.match(self.token) is not None
+        return bool(known) and all(PRINTABLE.match(text) for text in (self.url, self.token, self.host))
 
 
 @dataclass(frozen=True, slots=True)

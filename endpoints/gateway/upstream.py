@@ -12,6 +12,7 @@ from .config import Config
 from .connection import Connection, TooSlow, UpstreamError
 from .metrics import RETRIES
 from .snapshot import Address
+from .tls import context_for
 from .tunnel import pool
 
 
@@ -23,7 +24,8 @@ class Replica:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._has_tunnel = parts.scheme == "tunnel"
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = parts.scheme == "https"
+        self._address = address
         self._config = config
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
@@ -31,7 +33,7 @@ class Replica:
         self.down_until = 0.0
         token = f"authorization: Bearer {address.token}\r\n" if address.token else ""
         self._path = parts.path.rstrip("/")
-        host = parts.netloc.rpartition("@")[2]
+        host = address.host or parts.netloc.rpartition("@")[2]
         self._fixed = f" HTTP/1.1\r\nhost: {host}\r\n{token}content-type: application/json\r\n"
 
     @property
@@ -83,6 +85,10 @@ class Replica:
             connection.close()
         return None
 
+    def _context(self) -> ssl.SSLContext | None:
+        of = self._address
+        return context_for(of.ca, of.client_certificate, of.client_key) if self._tls else None
+
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         self._connecting += 1
@@ -92,8 +98,8 @@ class Replica:
                 if self._has_tunnel:
                     await pool.connect(self._host, self._port, connection)
                 else:
-                    await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
-        except (OSError, TimeoutError) as error:
+                    await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._context())
+        except (OSError, TimeoutError) as error:  # an untrusted certificate is an OSError too
             self.down_until = loop.time() + self._config.down_seconds
             raise UpstreamError(f"no connection: {type(error).__name__}") from error
         finally:
