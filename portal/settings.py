@@ -44,6 +44,8 @@ PORTAL_URL = env.str("PORTAL_URL", f"http://{PORTAL_BIND}:{PORTAL_PORT}").rstrip
 ALLOWED_HOSTS = env.list("PORTAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 if urlsplit(PORTAL_URL).hostname not in (None, *ALLOWED_HOSTS):
     ALLOWED_HOSTS.append(urlsplit(PORTAL_URL).hostname)
+# Whether places may have addresses on this machine: yes where the portal itself is for this machine only.
+PORTAL_ALLOW_LOOPBACK = env.bool("PORTAL_ALLOW_LOOPBACK", DEBUG or is_loopback(urlsplit(PORTAL_URL).hostname or ""))
 PORTAL_ENGINES_DIR = Path(env.str("PORTAL_ENGINES_DIR", str(BASE_DIR / ".engines")))
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://")
