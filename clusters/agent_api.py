@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import connection
@@ -13,11 +13,22 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from clusters import services
-from clusters.agent.messages import MAX_REQUEST, Enrol, Malformed, Sync, decode, encode
-from clusters.models import Host
+from clusters.agent.messages import (
+    MAX_API_ANSWER,
+    MAX_REQUEST,
+    ApiAnswer,
+    Enrol,
+    EnrolCluster,
+    Malformed,
+    Sync,
+    decode,
+    encode,
+)
+from clusters.models import ClusterAgent, Host
 from portal.tenancy.errors import PortalError
 
 WAIT_SECONDS = 20.0
+Caller = TypeVar("Caller", Host, ClusterAgent)
 
 
 def _call(request: HttpRequest) -> services.SignedCall:
@@ -66,24 +77,68 @@ def sync(request: HttpRequest) -> HttpResponse:
     return _answer(work)
 
 
+@csrf_exempt
+@require_POST
+def enrol_cluster(request: HttpRequest) -> HttpResponse:
+    """POST cluster/enrol: the agent of a cluster with a one-use token."""
+    return _answer(lambda: services.enrol_cluster(
+        _call(request), decode(EnrolCluster, request.body, most=MAX_REQUEST)))
+
+
+@csrf_exempt
+@require_POST
+def cluster_answers(request: HttpRequest) -> HttpResponse:
+    """POST cluster/answers: what the cluster's API said to one call."""
+    def work() -> object:
+        agent = services.authenticate_cluster_agent(_call(request))
+        return services.put_answer(agent, decode(ApiAnswer, request.body, most=MAX_API_ANSWER))
+    return _answer(work)
+
+
+@require_GET
+async def cluster_calls(request: HttpRequest) -> HttpResponse:
+    """GET cluster/calls?version=N: the calls that wait, as soon as there are newer ones than N, after 20 s at most."""
+    version = _version_of(request)
+    if version is None:
+        return _no_version()
+    try:
+        agent = await sync_to_async(_authenticated(services.authenticate_cluster_agent))(_call(request))
+    except PortalError as error:
+        return _refuse(error)
+    if agent.calls_version <= version:
+        await services.calls_room.wait(agent.pk, version, WAIT_SECONDS)
+    return await sync_to_async(_answer)(lambda: services.take_calls(agent))
+
+
 @require_GET
 async def wake(request: HttpRequest) -> HttpResponse:
     """GET wake?version=N: answered as soon as the orders are newer than N, after 20 s at most."""
-    text = request.GET.get("version", "")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        return JsonResponse({"error": {"code": "malformed", "message": "version is not a number"}}, status=422)
+    wanted = _version_of(request)
+    if wanted is None:
+        return _no_version()
     try:
-        host = await sync_to_async(_authenticate)(_call(request))
+        host = await sync_to_async(_authenticated(services.authenticate))(_call(request))
     except PortalError as error:
         return _refuse(error)
     version = host.wanted_version
-    if version <= int(text):
-        version = await services.waiting_room.wait(host.pk, int(text), WAIT_SECONDS)
+    if version <= wanted:
+        version = await services.waiting_room.wait(host.pk, wanted, WAIT_SECONDS)
     return JsonResponse({"version": version})
 
 
-def _authenticate(call: services.SignedCall) -> Host:
-    host = services.authenticate(call)
-    if not connection.in_atomic_block:
-        connection.close()  # a waiting agent holds no connection
-    return host
+def _version_of(request: HttpRequest) -> int | None:
+    text = request.GET.get("version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _no_version() -> JsonResponse:
+    return JsonResponse({"error": {"code": "malformed", "message": "version is not a number"}}, status=422)
+
+
+def _authenticated(authenticate: Callable[[services.SignedCall], Caller]) -> Callable[[services.SignedCall], Caller]:
+    def work(call: services.SignedCall) -> Caller:
+        caller = authenticate(call)
+        if not connection.in_atomic_block:
+            connection.close()  # a waiting agent holds no connection
+        return caller
+    return work

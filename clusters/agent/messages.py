@@ -12,13 +12,18 @@ from typing import Annotated
 from .strict import Between, Malformed, Shape, Upto, decode, encode
 
 __all__ = [
-    "MAX_ANSWER", "MAX_REQUEST", "TUNNEL_FRAME", "TUNNEL_WINDOW", "Condition", "Connected", "Dial", "EngineOrder",
-    "EngineReport", "Enrol", "Enrolled", "Gpu", "Inventory", "Malformed", "Orders", "Sync", "Took", "decode", "encode",
+    "MAX_ANSWER", "MAX_API_ANSWER", "MAX_CALL", "MAX_REQUEST", "TUNNEL_FRAME", "TUNNEL_WINDOW", "ApiAnswer", "ApiRequest",
+    "ApiRequests", "Condition", "Connected", "Dial", "DialService", "EngineOrder",
+    "EngineReport", "Enrol", "EnrolCluster", "Enrolled",
+    "EnrolledCluster", "Gpu", "Inventory", "Malformed", "Orders", "Sync", "Taken", "Took", "decode", "encode",
     "signed_text",
 ]
 
 MAX_REQUEST = 2 * 1024**2
 MAX_ANSWER = 4 * 1024**2
+# A manifest that is sent into a cluster, and what the cluster's API answers, compressed and in base64.
+MAX_CALL = 1024**2
+MAX_API_ANSWER = 4 * 1024**2
 LOG_CHARS = 16_000
 # Bytes of a tunnel's frame at most, and on the way at most: sent by one side, not yet passed on by the other.
 TUNNEL_FRAME = 64 * 1024
@@ -144,10 +149,67 @@ class Orders:
 
 
 @dataclass(frozen=True)
+class EnrolCluster:
+    """Asks to serve a Kubernetes cluster, once, with a one-use token."""
+
+    token: Annotated[str, Upto(100)]
+    public_key: Annotated[str, Upto(64)]
+    agent_version: Annotated[str, Upto(32)]
+
+
+@dataclass(frozen=True)
+class EnrolledCluster:
+    agent: Uid
+
+
+@dataclass(frozen=True)
+class ApiRequest:
+    """One call to make to the cluster's API; `path` has the query, `body` is text."""
+
+    uid: Uid
+    method: Annotated[str, Shape("GET|POST|PUT|PATCH|DELETE")]
+    path: Annotated[str, Shape(r"/(api|apis|version|openapi)([/?][!-~]{0,8000})?")]
+    headers: Annotated[dict[Word, Line], Upto(16)]
+    body: Annotated[str, Upto(MAX_CALL)]
+    seconds: Annotated[int, Between(1, 60)]
+
+
+@dataclass(frozen=True)
+class ApiRequests:
+    """The calls that wait for this agent; ask again for what is newer than `version`."""
+
+    version: Size
+    calls: Annotated[tuple[ApiRequest, ...], Upto(64)]
+
+
+@dataclass(frozen=True)
+class ApiAnswer:
+    """What the cluster's API said; status 0 means that it could not be reached, and `body` (base64) says why."""
+
+    uid: Uid
+    status: Annotated[int, Between(0, 599)]
+    headers: Annotated[dict[Word, Line], Upto(16)]
+    body: Annotated[str, Upto(MAX_API_ANSWER)]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The portal has it."""
+
+
+@dataclass(frozen=True)
 class Dial:
     """In a tunnel, to the agent: connect to the engine at this port of your host."""
 
     port: Annotated[int, Between(1, 65535)]
+
+
+@dataclass(frozen=True)
+class DialService:
+    """In a tunnel, to the agent in a cluster: connect to this port of this Service of one of our endpoints."""
+
+    port: Annotated[int, Between(1, 65535)]
+    service: Annotated[str, Shape(r"[a-z0-9][-a-z0-9]{0,62}\.[a-z0-9][-a-z0-9]{0,62}\.svc")]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@ from .access import KubernetesAccess
 from .engine import Claim, Engine, EngineQuerySet
 from .host import AgentNonce, EnrolmentToken, Host
 from .place import Accelerator, Cluster, ClusterQuerySet, Node
+from .relay import ApiCall, ClusterAgent
 
 __all__ = [
-    "Accelerator", "AgentNonce", "Claim", "Cluster", "ClusterQuerySet", "Engine", "EngineQuerySet", "EnrolmentToken",
+    "Accelerator", "AgentNonce", "ApiCall", "Claim", "Cluster", "ClusterAgent", "ClusterQuerySet", "Engine", "EngineQuerySet", "EnrolmentToken",
     "Host", "KubernetesAccess", "Node",
 ]

@@ -90,12 +90,12 @@ class EnrolmentToken(Row):
 class AgentNonce(models.Model):
     """A nonce that an agent has used; kept a little longer than its signature is valid."""
 
-    host = models.ForeignKey(Host, models.CASCADE)
+    caller = models.UUIDField()  # the uid of a host or of an agent in a cluster
     nonce = models.CharField(max_length=32)
     at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["host", "nonce"], name="nonce_once")]
+        constraints = [models.UniqueConstraint(fields=["caller", "nonce"], name="nonce_of_caller_once")]
 
     def __str__(self) -> str:
         return self.nonce

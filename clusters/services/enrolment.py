@@ -19,8 +19,8 @@ from portal.tenancy.errors import Conflict, Invalid, NotAllowed
 from portal.tenancy.text import clean
 
 from .. import states
-from ..models import Cluster, EnrolmentToken, Host, Node
-from ..states import ClusterKind
+from ..models import Cluster, EnrolmentToken, Host, KubernetesAccess, Node
+from ..states import ClusterKind, Through
 from .inventory import write_inventory
 from .signed import Refusal, SignedCall, require_timely
 
@@ -36,8 +36,9 @@ def make_enrolment_token(actor: Actor, cluster: Cluster, *, address: str = "") -
     `address` is where the gateway reaches the host, if that isn't the address from which the agent calls.
     """
     require_operator(actor)
-    if cluster.kind != ClusterKind.HOSTS:
-        raise Invalid(_("Only a place of hosts takes agents."), field="cluster")
+    through_agent = KubernetesAccess.objects.filter(cluster=cluster, through=Through.AGENT)
+    if cluster.kind != ClusterKind.HOSTS and not through_agent.exists():
+        raise Invalid(_("Only a place of hosts, or a cluster reached through an agent, takes agents."), field="cluster")
     if address and not _is_fit(address, local=False):
         raise Invalid(_("“%(address)s” is not an address of a host.") % {"address": address[:64]}, field="address")
     row = EnrolmentToken(cluster=cluster, created_by=actor.user, address=address)
@@ -65,8 +66,7 @@ def enrol(call: SignedCall, message: Enrol, peer: str) -> Enrolled:
     Repeating it with the same token and key gives the same answer, since the first may have been lost.
     Raises Refusal (token), Conflict (the name is enrolled), Invalid (address, name).
     """
-    if not call.is_signed_by(message.public_key) or len(base64.b64decode(message.public_key)) != 32:
-        raise Refusal(_("The call is not signed with the key that it brings."), code="bad_signature")
+    require_own_key(call, message.public_key)
     require_timely(call)
     try:
         return _enrol(message, peer)
@@ -79,13 +79,13 @@ def enrol(call: SignedCall, message: Enrol, peer: str) -> Enrolled:
 def _enrol(message: Enrol, peer: str) -> Enrolled:
     token = EnrolmentToken.objects.select_related("cluster", "host").filter(
         digest=EnrolmentToken.digest_of(message.token)).first()
-    if token is None:
-        raise _bad_token()
+    if token is None or token.cluster.kind != ClusterKind.HOSTS:
+        raise bad_token()
     if token.host is not None and token.host.public_key == message.public_key:
         return _answer(token.host)
     used = EnrolmentToken.objects.filter(pk=token.pk, used_at=None, expires_at__gt=Now()).update(used_at=Now())
     if not used:
-        raise _bad_token()
+        raise bad_token()
     host = _make_host(token, message, _address(token, message, peer))
     EnrolmentToken.objects.filter(pk=token.pk).update(host=host)
     write_inventory(host.node, message.inventory)
@@ -97,7 +97,13 @@ def _answer(host: Host) -> Enrolled:
     return Enrolled(host=str(host.uid), address=host.address, epoch=host.lease_epoch)
 
 
-def _bad_token() -> Refusal:
+def require_own_key(call: SignedCall, public_key: str) -> None:
+    """A newcomer shows that it has the key that it brings. Raises Refusal."""
+    if not call.is_signed_by(public_key) or len(base64.b64decode(public_key)) != 32:
+        raise Refusal(_("The call is not signed with the key that it brings."), code="bad_signature")
+
+
+def bad_token() -> Refusal:
     return Refusal(_("This token is unknown, used or too old. Make a new one."), code="bad_token")
 
 

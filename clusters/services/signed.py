@@ -6,19 +6,22 @@ import base64
 import re
 import time
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from clusters.agent.messages import signed_text
 from portal.tenancy.db import retry_tx
 from portal.tenancy.errors import PortalError
 
-from ..models import AgentNonce, Host
+from ..models import AgentNonce, ClusterAgent, Host
 
+Caller = TypeVar("Caller", Host, ClusterAgent)
 LEEWAY_SECONDS = 60
 NONCE = re.compile(r"\A[0-9a-f]{32}\Z")
 
@@ -57,12 +60,31 @@ class SignedCall:
 
 def authenticate(call: SignedCall) -> Host:
     """The host that signed this call, with its node. Raises Refusal; a stranger learns nothing about hosts."""
-    host = _host_of(call.host)
-    if host is None or not call.is_signed_by(host.public_key):
+    return _known(call, Host.objects.select_related("node__cluster"))
+
+
+def authenticate_cluster_agent(call: SignedCall) -> ClusterAgent:
+    """The agent in a cluster that signed this call. Raises Refusal."""
+    return _known(call, ClusterAgent.objects.select_related("cluster"))
+
+
+def authenticate_any(call: SignedCall) -> Host | ClusterAgent:
+    """Whoever signed this call. Raises Refusal."""
+    try:
+        return authenticate_cluster_agent(call)
+    except Refusal as refusal:
+        if refusal.code != "unknown_host":
+            raise
+    return authenticate(call)
+
+
+def _known(call: SignedCall, rows: QuerySet[Caller]) -> Caller:
+    found = _caller_of(rows, call.host)
+    if found is None or not call.is_signed_by(found.public_key):
         raise Refusal(_("This agent is not enrolled here."), code="unknown_host")
     require_timely(call)
-    _use_nonce(host, call.nonce)
-    return host
+    _use_nonce(found.uid, call.nonce)
+    return found
 
 
 def require_timely(call: SignedCall) -> None:
@@ -72,18 +94,17 @@ def require_timely(call: SignedCall) -> None:
         raise Refusal(_("The call has no proper nonce."), code="bad_nonce")
 
 
-def _host_of(uid: str) -> Host | None:
+def _caller_of(rows: QuerySet[Caller], text: str) -> Caller | None:
     try:
-        parsed = UUID(uid)
+        return rows.filter(uid=UUID(text)).first()
     except ValueError:
         return None
-    return Host.objects.select_related("node__cluster").filter(uid=parsed).first()
 
 
 @retry_tx
-def _use_nonce(host: Host, nonce: str) -> None:
+def _use_nonce(caller: UUID, nonce: str) -> None:
     try:
         with transaction.atomic():
-            AgentNonce.objects.create(host=host, nonce=nonce)
+            AgentNonce.objects.create(caller=caller, nonce=nonce)
     except IntegrityError as error:
         raise Refusal(_("This call was made before."), code="replayed") from error

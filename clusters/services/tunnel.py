@@ -7,13 +7,15 @@ from collections.abc import Collection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from ..models import Engine, Host
-from .signed import Refusal, SignedCall, authenticate
+from ..models import ClusterAgent, Engine, Host
+from .signed import Refusal, SignedCall, authenticate_any
 
 
 def authenticate_tunnel(call: SignedCall) -> tuple[str, str]:
-    """The uid (hex) and the public key of the host that opens a socket. Raises Refusal."""
-    host = authenticate(call)
+    """The uid (hex) and the public key of the host or cluster that opens a socket. Raises Refusal."""
+    host = authenticate_any(call)
+    if isinstance(host, ClusterAgent):
+        return host.uid.hex, host.public_key
     if not host.tunnel:
         raise Refusal(_("This host was not enrolled to be reached by a tunnel."), code="no_tunnel")
     if not _wanted().filter(pk=host.pk).exists():
@@ -22,8 +24,9 @@ def authenticate_tunnel(call: SignedCall) -> tuple[str, str]:
 
 
 def tunnel_keys(uids: Collection[str]) -> dict[str, str]:
-    """Those of these hosts (uid in hex) that may keep their sockets, each with its public key."""
-    return {uid.hex: key for uid, key in _wanted().filter(uid__in=uids).values_list("uid", "public_key")}
+    """Those of these hosts and clusters (uid in hex) that may keep their sockets, each with its public key."""
+    found = (rows.filter(uid__in=uids).values_list("uid", "public_key") for rows in (_wanted(), ClusterAgent.objects.all()))
+    return {uid.hex: key for pairs in found for uid, key in pairs}
 
 
 def _wanted() -> QuerySet[Host]:

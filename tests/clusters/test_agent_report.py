@@ -283,7 +283,7 @@ class TestLostHosts:
 
     def test_old_nonces_are_forgotten(self, host: Host) -> None:
         for nonce, minutes in (("old", 6), ("new", 4)):
-            row = AgentNonce.objects.create(host=host, nonce=nonce)
+            row = AgentNonce.objects.create(caller=host.uid, nonce=nonce)
             AgentNonce.objects.filter(pk=row.pk).update(at=timezone.now() - timedelta(minutes=minutes))
         mark_lost_hosts()
         assert list(AgentNonce.objects.values_list("nonce", flat=True)) == ["new"]
