@@ -69,7 +69,7 @@ def test_the_wish_is_kept_whole_with_its_defaults() -> None:
                   "activationValue": 2, "vhostName": "/", "useRegex": True, "pageSize": 10, "operation": "max",
                   "timeout": 100, "excludeUnacknowledged": True, "unsafeSsl": False}, "AverageValue"),
     ("redis", {"address": "redis:6379", "listName": "jobs", "listLength": 5, "databaseIndex": 1, "enableTLS": True,
-               "activationListLength": 1}, "AverageValue"),
+               "activationListLength": 1, "unsafeSsl": False}, "AverageValue"),
     ("redis", {"host": "redis", "port": 6379, "listName": "jobs", "listLength": 5}, "AverageValue"),
     ("kafka", {"bootstrapServers": "a:9092,b:9092", "consumerGroup": "g"}, "AverageValue"),
     ("kafka", {"bootstrapServers": "a:9092", "consumerGroup": "g", "topic": "t", "lagThreshold": 10,
