@@ -21,7 +21,7 @@ from ninja.parser import Parser
 from portal.tenancy.answers import error_response, with_error_headers
 from portal.tenancy.auth import NotSignedIn, WrongType
 from portal.tenancy.db import is_passing
-from portal.tenancy.errors import Invalid, NotFound, PortalError, Unavailable
+from portal.tenancy.errors import Invalid, NotFound, PortalError, TooLarge, Unavailable
 
 from .complaints import sentence
 from .middleware import Middleware
@@ -43,11 +43,6 @@ WORDS = {
 class BadJson(PortalError):
     code = "bad_json"
     status = 400
-
-
-class TooLarge(PortalError):
-    code = "too_large"
-    status = 413
 
 
 class StrictParser(Parser):

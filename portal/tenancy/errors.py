@@ -24,6 +24,11 @@ class Invalid(PortalError):
     status = 422
 
 
+class TooLarge(PortalError):
+    code = "too_large"
+    status = 413
+
+
 class NotAllowed(PortalError):
     code = "not_allowed"
     status = 403
