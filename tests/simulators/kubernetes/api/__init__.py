@@ -1,0 +1,1 @@
+"""The HTTP side: paths, verbs, answers."""
