@@ -62,6 +62,17 @@ class Cause(StrEnum):
     CONTESTED = "Contested"
     NOT_LOADED = "WeightsNotLoaded"
     UNREACHABLE = "Unreachable"
+    NO_DEVICE = "NoDevice"
+    NOT_SUPPORTED = "NotSupported"
+    MODEL_MISSING = "ModelMissing"
+    HUB = "HubUnreachable"
+    DISK_FULL = "DiskFull"
+    EVICTED = "Evicted"
+    POLICY = "PolicyRefused"
+    SECRET = "SecretMissing"
+    NETWORK = "NetworkFault"
+    AUTOSCALER = "AutoscalerFailing"
+    ROUTE = "RouteNotAccepted"
     ERROR = "Error"
 
 

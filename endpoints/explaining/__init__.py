@@ -1,0 +1,10 @@
+"""Why is it not ready: evidence of any kind of place, ranked to one cause with the next step. Pure."""
+
+from .evidence import Asked, Condition, Evidence, Happening, Replica, Trouble
+from .findings import Finding, Shown
+from .ranking import Explanation, explanation, rank
+
+__all__ = [
+    "Asked", "Condition", "Evidence", "Explanation", "Finding", "Happening", "Replica", "Shown", "Trouble", "explanation",
+    "rank",
+]
