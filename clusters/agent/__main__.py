@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 import os
 import signal
@@ -17,28 +16,16 @@ from . import VERSION
 from .client import Away, Client, Refused
 from .health import Prober
 from .inventory import take_inventory
+from .logs import log_lines
 from .loop import Agent
 from .messages import Enrol
 from .process import Place
 from .signing import HostKey
 from .state import AlreadyRunning, Identity, StateDir, write_json
 from .supervisor import Supervisor
-from .tunnel import Tunnel
+from .tunnel import Tunnel, to_engines
 
 log = logging.getLogger("agent")
-LOG_FIELDS = ("engine", "engines", "pid", "code", "error", "host", "server")
-
-
-class LineFormatter(logging.Formatter):
-    """One JSON object a line, with a fixed list of fields, so that no secret slips in."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-                "level": record.levelname.lower(), "event": record.getMessage()}
-        line |= {name: getattr(record, name) for name in LOG_FIELDS if hasattr(record, name)}
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -98,9 +85,7 @@ def enrol(options: argparse.Namespace, state: StateDir, identity: Identity) -> I
 
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_lines()
     state = StateDir(options.state_dir)
     try:
         state.open()
@@ -137,7 +122,7 @@ def work(options: argparse.Namespace, state: StateDir, identity: Identity, doors
         signal.signal(number, lambda *_: agent.stopping.set())
     supervisor.adopt()
     for door in doors:
-        Tunnel(door, supervisor.serves).start()
+        Tunnel(door, to_engines(supervisor.serves)).start()
     log.info("running", extra={"host": identity.host, "server": options.server})
     well = agent.run(stop_engines=options.stop_engines_on_exit)
     prober.close()

@@ -11,7 +11,21 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from .messages import MAX_ANSWER, Enrol, Enrolled, Malformed, Orders, Sync, decode, encode
+from .messages import (
+    MAX_ANSWER,
+    MAX_CALLS_ANSWER,
+    ApiAnswer,
+    ApiRequests,
+    Enrol,
+    EnrolCluster,
+    Enrolled,
+    EnrolledCluster,
+    Malformed,
+    Orders,
+    Sync,
+    decode,
+    encode,
+)
 from .signing import HostKey
 
 T = TypeVar("T")
@@ -60,6 +74,17 @@ class Client:
     def enrol(self, message: Enrol) -> Enrolled:
         return decode(Enrolled, self._call("POST", "/enrol", encode(message)), most=MAX_ANSWER)
 
+    def enrol_cluster(self, message: EnrolCluster) -> EnrolledCluster:
+        return decode(EnrolledCluster, self._call("POST", "/cluster/enrol", encode(message)), most=MAX_ANSWER)
+
+    def api_calls(self, version: int, seconds: float = 30.0) -> ApiRequests:
+        """Wait for calls to the cluster's API that are newer than `version`; none after 20 s."""
+        raw = self._call("GET", f"/cluster/calls?version={version}", b"", seconds, most=MAX_CALLS_ANSWER)
+        return self._decoded(ApiRequests, raw, most=MAX_CALLS_ANSWER)
+
+    def answer(self, message: ApiAnswer, seconds: float = 30.0) -> None:
+        self._call("POST", "/cluster/answers", encode(message), seconds)
+
     def sync(self, message: Sync, seconds: float = 10.0) -> Orders:
         return self._decoded(Orders, self._call("POST", "/sync", encode(message), seconds))
 
@@ -84,21 +109,21 @@ class Client:
         return opened
 
     @staticmethod
-    def _decoded(kind: type[T], raw: bytes) -> T:
+    def _decoded(kind: type[T], raw: bytes, *, most: int = MAX_ANSWER) -> T:
         try:
-            return decode(kind, raw, most=MAX_ANSWER)
+            return decode(kind, raw, most=most)
         except Malformed as error:
             raise Away(f"the portal's answer is not understood: {error}") from error
 
-    def _call(self, method: str, path: str, body: bytes, seconds: float = 10.0) -> bytes:
+    def _call(self, method: str, path: str, body: bytes, seconds: float = 10.0, *, most: int = MAX_ANSWER) -> bytes:
         try:
-            return self._once(method, self._base + path, body, seconds)
+            return self._once(method, self._base + path, body, seconds, most)
         except Refused as refusal:
             if refusal.code != "clock":
                 raise
-        return self._once(method, self._base + path, body, seconds)
+        return self._once(method, self._base + path, body, seconds, most)
 
-    def _once(self, method: str, path: str, body: bytes, seconds: float) -> bytes:
+    def _once(self, method: str, path: str, body: bytes, seconds: float, most: int) -> bytes:
         headers = self.key.headers(self.host, method, path, body, self._wall() + self._ahead)
         headers["Content-Type"] = "application/json"
         kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
@@ -108,7 +133,7 @@ class Client:
             connection.sock.settimeout(seconds)
             connection.request(method, path, body=body or None, headers=headers)
             answer = connection.getresponse()
-            raw = answer.read(MAX_ANSWER + 1)
+            raw = answer.read(most + 1)
         except (OSError, http.client.HTTPException) as error:
             raise Away(f"{type(error).__name__} while calling the portal") from error
         finally:

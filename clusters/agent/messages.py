@@ -12,11 +12,10 @@ from typing import Annotated
 from .strict import Between, Malformed, Shape, Upto, decode, encode
 
 __all__ = [
-    "MAX_ANSWER", "MAX_API_ANSWER", "MAX_CALL", "MAX_REQUEST", "TUNNEL_FRAME", "TUNNEL_WINDOW", "ApiAnswer", "ApiRequest",
-    "ApiRequests", "Condition", "Connected", "Dial", "DialService", "EngineOrder",
-    "EngineReport", "Enrol", "EnrolCluster", "Enrolled",
-    "EnrolledCluster", "Gpu", "Inventory", "Malformed", "Orders", "Sync", "Taken", "Took", "decode", "encode",
-    "signed_text",
+    "MAX_ANSWER", "MAX_API_ANSWER", "MAX_CALL", "MAX_CALLS_ANSWER", "MAX_REQUEST", "TUNNEL_FRAME", "TUNNEL_WINDOW",
+    "ApiAnswer", "ApiRequest", "ApiRequests", "Condition", "Connected", "Dial", "DialService", "EngineOrder",
+    "EngineReport", "Enrol", "EnrolCluster", "Enrolled", "EnrolledCluster", "Gpu", "Inventory", "Malformed", "Orders",
+    "Sync", "Taken", "Took", "decode", "encode", "signed_text",
 ]
 
 MAX_REQUEST = 2 * 1024**2
@@ -24,6 +23,7 @@ MAX_ANSWER = 4 * 1024**2
 # A manifest that is sent into a cluster, and what the cluster's API answers, compressed and in base64.
 MAX_CALL = 1024**2
 MAX_API_ANSWER = 4 * 1024**2
+MAX_CALLS_ANSWER = 20 * MAX_CALL  # as many as are handed out at once, escaped
 LOG_CHARS = 16_000
 # Bytes of a tunnel's frame at most, and on the way at most: sent by one side, not yet passed on by the other.
 TUNNEL_FRAME = 64 * 1024

@@ -35,11 +35,29 @@ ENGINE_ENDED, NOT_OURS, ENGINE_AWAY = 1000, 1008, 1011
 CUT = 1001
 
 
-class Tunnel:
-    """Keeps sockets ready at one gateway. `serves` tells whether a port is one of this agent's engines'."""
+class NotOurs(Exception):
+    """The order names something that this agent does not serve."""
 
-    def __init__(self, client: Client, serves: Callable[[int], bool], *, spare: int = SPARE, most: int = MOST) -> None:
-        self._client, self._serves, self._spare, self._most = client, serves, spare, most
+
+# Connects to what the gateway's first message names. Raises Malformed, NotOurs, OSError.
+Dialler = Callable[[bytes], socket.socket]
+
+
+def to_engines(serves: Callable[[int], bool]) -> Dialler:
+    """Of a host: its own engines on loopback. `serves` tells whether a port is one of them."""
+    def dial(order: bytes) -> socket.socket:
+        port = decode(Dial, order, most=TUNNEL_FRAME).port
+        if not serves(port):
+            raise NotOurs("the port is no engine's of this host")
+        return socket.create_connection(("127.0.0.1", port), timeout=DIAL_SECONDS)
+    return dial
+
+
+class Tunnel:
+    """Keeps sockets ready at one gateway; `dial` connects each to what the gateway asks for."""
+
+    def __init__(self, client: Client, dial: Dialler, *, spare: int = SPARE, most: int = MOST) -> None:
+        self._client, self._dial, self._spare, self._most = client, dial, spare, most
         self._changed = threading.Condition()
         self._open = self._opening = self._used = self._failures = 0
 
@@ -109,9 +127,9 @@ class Tunnel:
         with self._socket() as gateway:
             self._note_open()
             try:
-                port = decode(Dial, _text(gateway.recv()), most=TUNNEL_FRAME).port
+                order = _text(gateway.recv())
                 with self._use():
-                    self._pipe(gateway, port)
+                    self._pipe(gateway, order)
             except Malformed:
                 gateway.close(NOT_OURS, "the order is not understood")
             except (WebSocketException, OSError, RuntimeError) as error:
@@ -129,13 +147,13 @@ class Tunnel:
             with self._changed:
                 self._used -= 1
 
-    def _pipe(self, gateway: ClientConnection, port: int) -> None:
-        if not self._serves(port):
-            log.warning("the gateway asked for a port that is no engine's")
-            gateway.close(NOT_OURS, "no engine of this host listens there")
-            return
+    def _pipe(self, gateway: ClientConnection, order: bytes) -> None:
         try:
-            engine = socket.create_connection(("127.0.0.1", port), timeout=DIAL_SECONDS)
+            engine = self._dial(order)
+        except NotOurs as refusal:
+            log.warning("an order of the gateway is refused", extra={"error": str(refusal)})
+            gateway.close(NOT_OURS, str(refusal))
+            return
         except OSError:
             gateway.close(ENGINE_AWAY, "the engine refuses connections")
             return

@@ -5,6 +5,6 @@ from .place import Accelerator, Cluster, ClusterQuerySet, Node
 from .relay import ApiCall, ClusterAgent
 
 __all__ = [
-    "Accelerator", "AgentNonce", "ApiCall", "Claim", "Cluster", "ClusterAgent", "ClusterQuerySet", "Engine", "EngineQuerySet", "EnrolmentToken",
-    "Host", "KubernetesAccess", "Node",
+    "Accelerator", "AgentNonce", "ApiCall", "Claim", "Cluster", "ClusterAgent", "ClusterQuerySet", "Engine",
+    "EngineQuerySet", "EnrolmentToken", "Host", "KubernetesAccess", "Node",
 ]

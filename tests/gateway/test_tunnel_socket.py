@@ -13,7 +13,7 @@ import pytest
 from clusters.agent.client import Client
 from clusters.agent.messages import TUNNEL_FRAME, TUNNEL_WINDOW
 from clusters.agent.signing import HostKey
-from clusters.agent.tunnel import LONGEST_WAIT, Tunnel
+from clusters.agent.tunnel import LONGEST_WAIT, Tunnel, to_engines
 from endpoints.gateway import tunnel as door
 from endpoints.gateway.connection import BUFFER_BYTES, Connection, UpstreamError
 from endpoints.gateway.tunnel import Pool
@@ -200,7 +200,7 @@ async def test_sockets_that_nobody_needed_for_long_are_closed(monkeypatch: pytes
 class TestHowManyTheAgentOpens:
     @pytest.fixture
     def tunnel(self) -> Tunnel:
-        return Tunnel(Client("https://portal.example.org", HostKey.draw()), lambda _port: True, spare=4, most=64)
+        return Tunnel(Client("https://portal.example.org", HostKey.draw()), to_engines(lambda _port: True), spare=4, most=64)
 
     @pytest.mark.parametrize(("used", "open_now", "missing"), [
         (0, 0, 4), (0, 4, 0), (1, 4, 1), (4, 4, 4), (8, 12, 4), (32, 40, 24), (40, 60, 4), (64, 64, 0), (0, 64, 0)])
