@@ -52,16 +52,17 @@ def ended(code: int, reason: str = "Error", log: str = "", **values: Any) -> Evi
                     exit_code=code, ended=reason, restarts=4, previous_log=log, **values))
 
 
-def event(reason: str, message: str, object: str = "Pod/m-0", **values: Any) -> Evidence:
-    return seen(pod(**values), events=(Happening(object, reason, message, last=NOW),))
+def event(reason: str, message: str, what: str = "Pod/m-0", **values: Any) -> Evidence:
+    return seen(pod(**values), events=(Happening(what, reason, message, last=NOW),))
 
 
 def create_failed(message: str) -> Evidence:
-    return seen(events=(Happening("StatefulSet/m", "FailedCreate", f'create Pod m-0 in StatefulSet m failed error: {message}'),))
+    said = f"create Pod m-0 in StatefulSet m failed error: {message}"
+    return seen(events=(Happening("StatefulSet/m", "FailedCreate", said),))
 
 
-def status(object: str, type: str, state: str, reason: str = "", message: str = "") -> Evidence:
-    return seen(conditions=(Condition(object, type, state, reason, message),))
+def status(what: str, word: str, state: str, reason: str = "", message: str = "") -> Evidence:
+    return seen(conditions=(Condition(what, word, state, reason, message),))
 
 
 def trouble(cause: Cause, message: str = "what was said") -> Evidence:
@@ -107,7 +108,7 @@ EXAMPLES: dict[str, Evidence] = {
     "cordoned": unplaced("3 node(s) were unschedulable."),
     "claim_unbound": seen(pod(node="", unplaced="0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. "
                                                 "preemption: 0/3 nodes are available: 3 Preemption is not helpful.")),
-    "claim_missing": seen(pod(node="", unplaced='0/3 nodes are available: persistentvolumeclaim "models" not found. not found')),
+    "claim_missing": unplaced('persistentvolumeclaim "models" not found.'),
     "volume_elsewhere": unplaced("3 node(s) had volume node affinity conflict."),
     "volumes_full": unplaced("3 node(s) exceed max volume count."), "pods_full": unplaced("3 Too many pods."),
     "spread": unplaced("3 node(s) didn't match pod topology spread constraints."),
@@ -126,7 +127,8 @@ EXAMPLES: dict[str, Evidence] = {
     "attach_failed": event("FailedAttachVolume", "AttachVolume.Attach failed for volume: rpc error"),
     "sandbox": event("FailedCreatePodSandBox", "plugin type=\"calico\" failed (add): no IP addresses available"),
     "out_of_memory": ended(137, "OOMKilled", "INFO Loading weights took 3 seconds"),
-    "evicted_disk": seen(pod(phase="Failed", ended="Evicted", ended_because="The node was low on resource: ephemeral-storage.")),
+    "evicted_disk": seen(pod(phase="Failed", ended="Evicted",
+                             ended_because="The node was low on resource: ephemeral-storage.")),
     "evicted": seen(pod(phase="Failed", ended="Evicted", ended_because="The node was low on resource: memory.")),
     "preempted": event("Preempted", "Preempted by pod 1234 on node gpu-a"),
     "admission": seen(pod(phase="Failed", ended="OutOfcpu", ended_because="Pod was rejected: Node didn't have enough cpu")),
@@ -142,7 +144,8 @@ EXAMPLES: dict[str, Evidence] = {
     "agent_too_slow": waits("engine:too_slow", "It was not ready in 600 s."),
     "agent_cannot_start": waits("engine:cannot_start", "The release is not installed."),
     "agent_said": waits("engine:of_the_future", "The engine ran out of luck."),
-    "loading": seen(pod(phase="Running", log="Starting to load model x\nLoading safetensors checkpoint shards:  50% Completed")),
+    "loading": seen(pod(phase="Running",
+                        log="Starting to load model x\nLoading safetensors checkpoint shards:  50% Completed")),
     "starting": waits("ContainerCreating"), "back_off": seen(pod(phase="BACKOFF")), "pending": seen(pod()),
     "image_limit": waits("ErrImagePull", "toomanyrequests: You have reached your pull rate limit."),
     "image_unauthorised": waits("ErrImagePull", "failed to authorize: 401 Unauthorized: authentication required"),
@@ -158,8 +161,8 @@ EXAMPLES: dict[str, Evidence] = {
 }
 LOGS = {
     "context_needs": "ValueError: To serve at least one request with the model's max seq len (131072), (40.00 GiB KV cache is "
-                     "needed, which is larger than the available KV cache memory (8.51 GiB). Based on the available memory, the "
-                     "estimated maximum model length is 27840. Try increasing `gpu_memory_utilization`",
+                     "needed, which is larger than the available KV cache memory (8.51 GiB). Based on the available memory, "
+                     "the estimated maximum model length is 27840. Try increasing `gpu_memory_utilization`",
     "context_too_long": "ValueError: the estimated maximum model length is 27840.",
     "context_unmeasured": "ValueError: 4 GiB is larger than the available KV cache memory",
     "context_unknown": "ValueError: User-specified max_model_len (2048) is greater than the derived max_model_len "
@@ -173,7 +176,7 @@ LOGS = {
     "memory": "RuntimeError: [enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: not enough memory",
     "gated": "OSError: You are trying to access a gated repo.\n401 Client Error: Unauthorized for url",
     "hub_limit": "huggingface_hub.errors.HfHubHTTPError: 429 Client Error: Too Many Requests for url",
-    "hub_offline": "requests.exceptions.ConnectionError: Failed to resolve 'huggingface.co' (Temporary failure in name resolution)",
+    "hub_offline": "requests.ConnectionError: Failed to resolve 'huggingface.co' (Temporary failure in name resolution)",
     "model_missing": "OSError: org/none is not a local folder and is not a valid model identifier listed on the hub",
     "no_weights": "RuntimeError: Cannot find any model weights with `/models/x`",
     "incomplete": "safetensors_rust.SafetensorError: Error while deserializing header: MetadataIncompleteBuffer",
@@ -194,8 +197,8 @@ LOGS = {
     "device_flag": "vllm serve: error: unrecognized arguments: --device=cpu",
     "unknown_argument": "vllm serve: error: unrecognized arguments: --max-model-lenn 5",
     "bad_argument": "vllm serve: error: argument --dtype: invalid choice: 'x' (choose from auto, half)",
-    "quantisation_other": "ValueError: Quantization method specified in the model config (gptq) does not match the quantization "
-                          "method specified in the `quantization` argument (awq).",
+    "quantisation_other": "ValueError: Quantization method specified in the model config (gptq) does not match the "
+                          "quantization method specified in the `quantization` argument (awq).",
     "quantisation_none": "ValueError: Cannot find the config file for awq",
     "quantisation_unknown": "ValueError: Unknown quantization method: awqq. Must be one of [...]",
     "bad_environment": "ValueError: VLLM_PORT 'tcp://10.0.0.1:80' appears to be a URI.",
@@ -250,7 +253,7 @@ def test_what_is_over_does_not_count() -> None:
     """A pod that was placed, pulled and crashed has old events of each stage."""
     crashed = ended(1, log=LOGS["no_cache_memory"])
     old = tuple(Happening("Pod/m-0", reason, text) for reason, text in (
-        ("FailedScheduling", NO_NODE.format("3 Insufficient nvidia.com/gpu.")), ("Failed", "Failed to pull image: 429 Too Many"),
+        ("FailedScheduling", NO_NODE.format("3 Insufficient nvidia.com/gpu.")), ("Failed", "pull: 429 Too Many"),
         ("FailedMount", "timed out")))
     assert [one.rule for one in rank(replace(crashed, events=old)) if one.weight > 50] == ["log_no_cache_memory"]
     ready = seen(pod(phase="Running", ready=True), events=old)
