@@ -66,6 +66,11 @@ class Endpoint(Row):
     # An endpoint that an object of the cluster owns: {"kind": "VLLMCluster", "namespace": …, "name": …}.
     origin = models.JSONField(default=dict, blank=True, editable=False)
     origin_uid = models.UUIDField(null=True, unique=True, editable=False)
+    # metadata.generation of that object as it was last followed, and since when it has been missing.
+    origin_generation = models.PositiveBigIntegerField(default=0, editable=False)
+    origin_missing_at = models.DateTimeField(null=True, editable=False)
+    # Sentences on what was understood otherwise than it was written, for as long as the wish stands.
+    notes = models.JSONField(default=list, blank=True, editable=False)
     generation = models.PositiveBigIntegerField(default=1, editable=False)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("made by"))
 
@@ -77,6 +82,8 @@ class Endpoint(Row):
     serving = models.ForeignKey("Revision", models.PROTECT, null=True, related_name="+", editable=False,
                                 verbose_name=_("revision in service"))
     ready_replicas = models.PositiveIntegerField(_("ready"), default=0, editable=False)
+    # What the place's autoscaler wants, as last seen; null where `replicas` counts.
+    autoscaled_replicas = models.PositiveIntegerField(null=True, editable=False)
     seen_at = models.DateTimeField(_("looked at"), null=True, editable=False)
     seen_by = models.CharField(_("source"), max_length=40, blank=True, default="", editable=False)
     # [{"object", "path", "ours", "theirs", "manager", "since"}, …]: what was changed by hand, as last seen.
@@ -124,6 +131,16 @@ class Endpoint(Row):
     def is_owned_by_cluster(self) -> bool:
         """Whether its wish is written by an object of the cluster, so that people change that object instead."""
         return bool(self.origin)
+
+    @property
+    def most_replicas(self) -> int:
+        """How many replicas there may be at most: what limits count."""
+        return max(self.replicas, int(self.autoscale.get("max_replicas", 0)))
+
+    @property
+    def replicas_now(self) -> int:
+        """How many replicas are wanted now: the autoscaler's number where one owns it."""
+        return self.replicas if self.autoscaled_replicas is None else self.autoscaled_replicas
 
     @property
     def is_settled(self) -> bool:

@@ -3,9 +3,9 @@
 from .explain import explain, logs, plan
 from .reconcile import reconcile
 from .sweep import look_at_cluster, sweep
-from .wishes import create, delete, deploy, retry, roll_back, scale, start, stop, update
+from .wishes import create, delete, deploy, follow, retry, roll_back, scale, set_autoscale, start, stop, update
 
 __all__ = [
-    "create", "delete", "deploy", "explain", "logs", "look_at_cluster", "plan", "reconcile", "retry", "roll_back",
-    "scale", "start", "stop", "sweep", "update",
+    "create", "delete", "deploy", "explain", "follow", "logs", "look_at_cluster", "plan", "reconcile", "retry",
+    "roll_back", "scale", "set_autoscale", "start", "stop", "sweep", "update",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from endpoints.models import Endpoint, EndpointQuerySet
@@ -24,7 +25,7 @@ def check_quota(workspace_id: int) -> None:
     running = rows.filter(wish=Wish.RUNNING)
     counts: tuple[tuple[str, int | None, Callable[[], int]], ...] = (
         ("endpoints", workspace.max_endpoints, rows.count),
-        ("replicas", workspace.max_replicas, lambda: running.aggregate(used=Sum("replicas"))["used"] or 0),
+        ("replicas", workspace.max_replicas, lambda: replicas_of(running)),
         ("gpus", workspace.max_gpus, lambda: gpus_of(running)),
     )
     # Only what is limited is counted: most workspaces have no limit and may have thousands of rows.
@@ -34,9 +35,19 @@ def check_quota(workspace_id: int) -> None:
                 "what": name, "used": used, "limit": limit}, field=name)
 
 
+def replicas_of(running: EndpointQuerySet) -> int:
+    """The replicas that these may have at most: an autoscaler's upper bound counts, not what it wants now."""
+    return sum(row.most_replicas for row in running.only("replicas", "autoscale"))
+
+
 def gpus_of(running: EndpointQuerySet) -> int:
-    specs = running.values_list("replicas", "wanted__spec")
-    return sum(replicas * (spec or {}).get("resources", {}).get("gpus", 0) for replicas, spec in specs)
+    rows = running.select_related("wanted").only("replicas", "autoscale", "wanted__spec")
+    return sum(row.most_replicas * _gpus_of_one(row.wanted.spec if row.wanted else {}) for row in rows)
+
+
+def _gpus_of_one(spec: dict[str, Any]) -> int:
+    resources = spec.get("resources", {})
+    return int(resources.get("gpus", 0) * resources.get("nodes", 1))
 
 
 def begin_claim(workspace_id: int) -> None:

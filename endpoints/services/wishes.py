@@ -11,14 +11,16 @@ from django.db.models import F, Max
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from clusters.models import Cluster
+from clusters.models import Cluster, KubernetesAccess
+from clusters.states import ClusterKind
+from endpoints.autoscale import check_autoscale, sentences
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.states import Wish
 from endpoints.targets import KINDS
 from models_catalog.models import Profile
 from models_catalog.services import revision_spec
 from portal.tenancy import audit
-from portal.tenancy.actor import Actor
+from portal.tenancy.actor import PORTAL, Actor
 from portal.tenancy.db import retry_tx
 from portal.tenancy.errors import Conflict, Invalid, NotFound, Stale
 from portal.tenancy.models import Workspace
@@ -34,9 +36,10 @@ MAX_REPLICAS = 64
 def create(
     actor: Actor, workspace: Workspace, *, name: str, cluster: Cluster, profile: Profile, replicas: int = 1,
     public_name: str = "", arguments: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None,
-    devices: Sequence[int] = (), note: str = "", deploy: bool = True,
+    devices: Sequence[int] = (), autoscale: Mapping[str, Any] | None = None, note: str = "", deploy: bool = True,
+    origin: Mapping[str, Any] | None = None, notes: Sequence[str] = (),
 ) -> Endpoint:
-    """A new endpoint with its first revision. `deploy=False` leaves it stopped.
+    """A new endpoint with its first revision. `deploy=False` leaves it stopped; `origin` (the portal only) is its owner.
 
     Raises NotFound, NotAllowed, Invalid (with the field), Conflict where the name is taken, QuotaExceeded.
     """
@@ -44,10 +47,12 @@ def create(
     _require_usable(workspace, cluster, profile)
     spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
     _require_place(spec, cluster)
+    scaling, said = _checked_autoscale(cluster, autoscale or {})
     endpoint = Endpoint(
         workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
-        public_key=(public_name or name).lower(), replicas=_checked_replicas(replicas), created_by=actor.user,
-        wish=Wish.RUNNING if deploy else Wish.STOPPED)
+        public_key=(public_name or name).lower(), replicas=_checked_replicas(replicas, least=0 if origin else 1),
+        autoscale=scaling, notes=[*notes, *said], created_by=actor.user, wish=Wish.RUNNING if deploy else Wish.STOPPED,
+        **(origin or {}))
     _validate(endpoint)
     begin_claim(workspace.pk)
     _insert(endpoint)
@@ -81,10 +86,26 @@ def stop(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None = 
 def scale(
     actor: Actor, endpoint: Endpoint, replicas: int, *, expected_generation: int | None = None,
 ) -> Endpoint:
-    """Wish another number of replicas. Raises Invalid, QuotaExceeded."""
+    """Wish another number of replicas. Raises Invalid, QuotaExceeded, Conflict where an autoscaler owns the number."""
     count = _checked_replicas(replicas)
+    if endpoint.autoscale:
+        raise Conflict(_("KEDA chooses the replicas of %(name)s, from %(low)d to %(high)d. Change these bounds, or switch "
+                         "autoscaling off.") % {"name": endpoint.name, "low": endpoint.autoscale["min_replicas"],
+                                                "high": endpoint.autoscale["max_replicas"]}, code="autoscaled")
     return _wish(actor, endpoint, "scale", _("%(count)d replicas asked for.") % {"count": count}, expected_generation,
                  replicas=count)
+
+
+def set_autoscale(
+    actor: Actor, endpoint: Endpoint, value: Mapping[str, Any], *, expected_generation: int | None = None,
+) -> Endpoint:
+    """Let the place's autoscaler own the replicas between bounds; {} gives the number back to people.
+
+    Raises Invalid (field ``autoscale``), QuotaExceeded: the upper bound counts.
+    """
+    scaling, notes = _checked_autoscale(endpoint.cluster, value)
+    asked = " ".join([*sentences(scaling)[:1], *notes]) or _("Autoscaling switched off.")
+    return _wish(actor, endpoint, "autoscale", asked, expected_generation, autoscale=scaling, notes=notes)
 
 
 @retry_tx
@@ -95,6 +116,7 @@ def update(
 ) -> Revision:
     """A new revision, which replaces the replicas one by one; what is not given stays as it was."""
     actor.require(Verb.DEPLOY, endpoint.workspace)
+    _require_not_owned(actor, endpoint)
     before = endpoint.wanted
     if before is None:
         raise Conflict(_("%(name)s has no revision yet.") % {"name": endpoint.name})
@@ -116,6 +138,26 @@ def update(
 
 
 @retry_tx
+def follow(
+    endpoint: Endpoint, profile: Profile, *, arguments: Mapping[str, Any], replicas: int, autoscale: Mapping[str, Any],
+    notes: Sequence[str], origin_generation: int,
+) -> Endpoint:
+    """Wish what the object of the cluster that owns the endpoint says now; a new revision only where the engine changes.
+
+    Raises Invalid, QuotaExceeded, Stale.
+    """
+    spec = revision_spec(profile, arguments=arguments)
+    scaling, said = _checked_autoscale(endpoint.cluster, autoscale)
+    fields: dict[str, Any] = {}
+    if endpoint.wanted is None or spec != endpoint.wanted.spec:
+        fields["wanted"] = _new_revision(PORTAL, endpoint, profile, spec, "", attach=False)
+    return _wish(
+        PORTAL, endpoint, "follow", _("Its object in the cluster was changed (generation %(number)d).") % {
+            "number": origin_generation}, None, replicas=_checked_replicas(replicas, least=0), autoscale=scaling,
+        notes=[*notes, *said], origin_generation=origin_generation, origin_missing_at=None, wish=Wish.RUNNING, **fields)
+
+
+@retry_tx
 def roll_back(
     actor: Actor, endpoint: Endpoint, number: int, *, expected_generation: int | None = None,
 ) -> Endpoint:
@@ -131,7 +173,7 @@ def roll_back(
 
 
 def retry(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None = None) -> Endpoint:
-    """Forget earlier failures and try the same wish again."""
+    """Forget earlier failures and try the same wish again, also for an endpoint that an object of the cluster owns."""
     return _wish(actor, endpoint, "retry", _("Another try asked for."), expected_generation, forgive=True)
 
 
@@ -142,7 +184,7 @@ def delete(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None 
     return _wish(actor, endpoint, "delete", _("Deletion asked for."), expected_generation, wish=Wish.DELETED)
 
 
-_AUDITED = ("wish", "replicas", "wanted", "generation", "name", "public_name", "cluster")
+_AUDITED = ("wish", "replicas", "autoscale", "wanted", "generation", "name", "public_name", "cluster")
 
 
 @retry_tx
@@ -152,6 +194,8 @@ def _wish(
 ) -> Endpoint:
     """Write a wish by compare-and-swap on the generation. Raises NotFound, NotAllowed, Stale, Conflict."""
     actor.require(Verb.DEPLOY, endpoint.workspace)
+    if verb != "retry":
+        _require_not_owned(actor, endpoint)
     if expected_generation is not None and expected_generation != endpoint.generation:
         raise Stale(_changed_meanwhile(endpoint))
     if endpoint.wish == Wish.DELETED:
@@ -219,11 +263,34 @@ def _validate(endpoint: Endpoint) -> None:
         raise Invalid(" ".join(messages), field="public_name" if field == "public_key" else field) from error
 
 
-def _checked_replicas(replicas: int) -> int:
-    if isinstance(replicas, bool) or not 1 <= replicas <= MAX_REPLICAS:
+def _checked_replicas(replicas: int, least: int = 1) -> int:
+    """`least` is 0 for an object of the cluster: its own autoscaler may want none."""
+    if isinstance(replicas, bool) or not least <= replicas <= MAX_REPLICAS:
         raise Invalid(_("Choose 1 to %(most)d replicas; to run none, stop the endpoint.") % {"most": MAX_REPLICAS},
                       field="replicas")
     return replicas
+
+
+def _checked_autoscale(cluster: Cluster, value: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    scaling, notes = check_autoscale(value)
+    if scaling and cluster.kind != ClusterKind.KUBERNETES:
+        raise Invalid(_("Places of this kind have no autoscaler."), field="autoscale")
+    access = KubernetesAccess.objects.filter(cluster=cluster).first() if scaling else None
+    if access is not None and access.capabilities and not access.has("keda"):
+        raise Invalid(_("%(place)s has no KEDA, which does the autoscaling: install it there and test the connection.")
+                      % {"place": cluster}, field="autoscale")
+    return scaling, notes
+
+
+def _require_not_owned(actor: Actor, endpoint: Endpoint) -> None:
+    """People change the object that owns the endpoint, for as long as the portal follows it."""
+    origin = endpoint.origin
+    if actor.user is None or not origin:
+        return
+    if KubernetesAccess.objects.filter(cluster=endpoint.cluster_id, imports_to=endpoint.workspace_id).exists():
+        raise Conflict(_("%(name)s belongs to the %(kind)s %(namespace)s/%(object)s of %(place)s: change or delete that object "
+                         "with kubectl.") % {"name": endpoint.name, "kind": origin["kind"], "namespace": origin["namespace"],
+                                             "object": origin["name"], "place": endpoint.cluster}, code="owned_by_cluster")
 
 
 def _require_usable(workspace: Workspace, cluster: Cluster, profile: Profile) -> None:

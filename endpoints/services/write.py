@@ -39,6 +39,7 @@ def write_verdict(endpoint: Endpoint, verdict: Verdict, seen: Observation) -> bo
     serving = _mark_revisions(endpoint, verdict, message)
     fields: dict[str, Any] = {
         "cause": verdict.cause, "message": message, "ready_replicas": verdict.ready, "serving": serving,
+        "autoscaled_replicas": seen.wanted_replicas,
         "observed_generation": endpoint.generation, "seen_at": Now(), "seen_by": seen.source or "portal", "attempts": 0,
         "last_error": "", "next_look_at": Now() + _pause(status, verdict.status),
     }
