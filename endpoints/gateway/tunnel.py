@@ -58,15 +58,15 @@ class Pool:
         return sum(len(sockets.idle) if idle else len(sockets.all) - len(sockets.idle)
                    for sockets in self._hosts.values())
 
-    async def connect(self, host: str, port: int, to_engine: Connection) -> None:
-        """Connect to the engine at this port of the host; waits for a free socket as long as the caller allows.
+    async def connect(self, host: str, port: int, to_engine: Connection, service: str = "") -> None:
+        """Connect to the engine at this port of the host, or of a cluster's `service`; waits for a free socket as long as the caller allows.
 
         Raises ConnectionRefusedError where the agent refuses.
         """
         while True:
             tunnel = await self._take(host)
             try:
-                await tunnel.dial(port, to_engine)
+                await tunnel.dial(port, to_engine, service)
             except ConnectionResetError:
                 continue  # it died while it was idle, and nothing was sent
             except BaseException:  # also when the caller hangs up or its time is over

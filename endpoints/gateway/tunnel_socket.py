@@ -7,7 +7,17 @@ import contextlib
 from collections import deque
 from typing import Any
 
-from clusters.agent.messages import TUNNEL_FRAME, TUNNEL_WINDOW, Connected, Dial, Malformed, Took, decode, encode
+from clusters.agent.messages import (
+    TUNNEL_FRAME,
+    TUNNEL_WINDOW,
+    Connected,
+    Dial,
+    DialService,
+    Malformed,
+    Took,
+    decode,
+    encode,
+)
 
 from .call import Message, Receive, Send
 from .connection import Connection
@@ -64,15 +74,15 @@ class TunnelSocket(asyncio.Transport):
         if self._closer is not None:
             await self._closer  # the server cuts the line when this returns
 
-    async def dial(self, port: int, connection: Connection) -> None:
-        """Let the agent connect `connection` to its engine.
+    async def dial(self, port: int, connection: Connection, service: str = "") -> None:
+        """Let the agent connect `connection` to its engine, or to a `service` of the cluster that it runs in.
 
         Raises ConnectionRefusedError where it can't or won't, ConnectionResetError where the socket was dead.
         """
         if self._is_closing:
             raise ConnectionResetError("the tunnel was cut")
         self._protocol, self._dialled = connection, self._loop.create_future()
-        self._say(Dial(port))
+        self._say(DialService(port, service) if service else Dial(port))
         await self._dialled
 
     def _meaning(self, code: int) -> Exception | None:
@@ -141,7 +151,7 @@ class TunnelSocket(asyncio.Transport):
 
     # What goes
 
-    def _say(self, note: Dial | Took) -> None:
+    def _say(self, note: Dial | DialService | Took) -> None:
         """Notes overtake data, which may wait for room."""
         if not self._is_closing:
             self._out.appendleft(encode(note).decode())

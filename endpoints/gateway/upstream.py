@@ -96,7 +96,7 @@ class Replica:
             async with asyncio.timeout(self._config.connect_seconds):
                 connection = Connection(loop)
                 if self._has_tunnel:
-                    await pool.connect(self._host, self._port, connection)
+                    await pool.connect(self._host, self._port, connection, self._address.host)
                 else:
                     await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._context())
         except (OSError, TimeoutError) as error:  # an untrusted certificate is an OSError too
