@@ -1,0 +1,139 @@
+"""The rights that the portal needs in a cluster: one table, asked by the connection test and given by a manifest.
+
+Two roles. The wide one reads what lists and the inventory need and makes namespaces. Everything that writes is in
+the narrow one, which a RoleBinding opens in the portal's own namespaces only (threat T26); the portal makes these
+bindings itself and may bind that one role and no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from .drivers import kinds
+from .drivers.kinds import Kind
+from .namespaces import MANAGED_BY, MANAGER
+
+ACCOUNT = "inference-portal"    # ServiceAccount, its namespace and the wide role
+NARROW = "inference-portal-workspace"
+HOME = "inference-portal"
+TOKEN_SECRET = "inference-portal-token"  # noqa: S105  the name of an object
+
+READ = ("get", "list")
+# Server-side apply asks for patch, and for create where the object is not there yet.
+APPLY = ("get", "create", "patch")
+OWN = (*APPLY, "list", "delete")
+
+
+@dataclass(frozen=True)
+class Right:
+    """Verbs on one kind. `needs` names the capability without which the right is no use, "" where it always is."""
+
+    kind: Kind
+    verbs: tuple[str, ...]
+    subresource: str = ""
+    needs: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def resource(self) -> str:
+        """As messages of the API name it, such as ``statefulsets.apps`` or ``pods/log``."""
+        plural = f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
+        return f"{plural}.{self.kind.group}" if self.kind.group else plural
+
+
+WIDE: tuple[Right, ...] = (
+    Right(kinds.NAMESPACE, (*READ, "create", "patch")),
+    Right(kinds.ROLE_BINDING, APPLY),
+    Right(kinds.CLUSTER_ROLE, ("bind",), names=(NARROW,)),
+    *(Right(kind, READ) for kind in (kinds.NODE, kinds.STORAGE_CLASS, kinds.PRIORITY_CLASS, kinds.CRD)),
+    # Lists go over all namespaces at once: foreign pods count against the room on nodes.
+    *(Right(kind, ("list",)) for kind in (
+        kinds.POD, kinds.EVENT, kinds.SERVICE, kinds.PVC, kinds.STATEFUL_SET, kinds.JOB, kinds.ENDPOINT_SLICE)),
+    Right(kinds.SCALED_OBJECT, ("list",), needs="keda"),
+    Right(kinds.GATEWAY, READ, needs="gateway"),
+    Right(kinds.HTTP_ROUTE, ("list",), needs="gateway"),
+    Right(kinds.LEADER_WORKER_SET, ("list",), needs="lws"),
+    Right(kinds.DATASET, ("list",), needs="dataset"),
+    Right(kinds.VLLM_CLUSTER, READ, needs="vllmcluster"),
+    Right(kinds.VLLM_CLUSTER, ("patch",), "status", needs="vllmcluster"),
+    Right(kinds.INFERENCE_ENDPOINT_CONFIG, ("list",), needs="hyperpod"),
+)
+IN_WORKSPACES: tuple[Right, ...] = (
+    *(Right(kind, OWN) for kind in (
+        kinds.SERVICE_ACCOUNT, kinds.SERVICE, kinds.CONFIG_MAP, kinds.PVC, kinds.STATEFUL_SET, kinds.JOB,
+        kinds.NETWORK_POLICY, kinds.POD_DISRUPTION_BUDGET)),
+    Right(kinds.SECRET, (*APPLY, "delete")),
+    Right(kinds.RESOURCE_QUOTA, (*APPLY, "list")),
+    Right(kinds.POD, (*READ, "delete")),
+    Right(kinds.POD, ("get",), "log"),
+    Right(kinds.SERVICE, ("get", "create"), "proxy"),
+    Right(kinds.EVENT, READ),
+    Right(kinds.SCALED_OBJECT, OWN, needs="keda"),
+    Right(kinds.TRIGGER_AUTHENTICATION, OWN, needs="keda"),
+    Right(kinds.INTERCEPTOR_ROUTE, OWN, needs="keda_http"),
+    Right(kinds.HTTP_ROUTE, OWN, needs="gateway"),
+    Right(kinds.LEADER_WORKER_SET, OWN, needs="lws"),
+    Right(kinds.DATASET, OWN, needs="dataset"),
+    Right(kinds.SERVICE_MONITOR, OWN, needs="prometheus"),
+    Right(kinds.POD_MONITOR, OWN, needs="prometheus"),
+    Right(kinds.INFERENCE_ENDPOINT_CONFIG, OWN, needs="hyperpod"),
+)
+
+
+def rules(rights: tuple[Right, ...]) -> list[dict[str, Any]]:
+    """The rules of a role that gives exactly these rights."""
+    grouped: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for right in rights:
+        plural = f"{right.kind.plural}/{right.subresource}" if right.subresource else right.kind.plural
+        grouped.setdefault((right.kind.group, right.verbs, right.names), []).append(plural)
+    return [{"apiGroups": [group], "resources": resources, "verbs": list(verbs),
+             **({"resourceNames": list(names)} if names else {})}
+            for (group, verbs, names), resources in grouped.items()]
+
+
+def _object(api_version: str, kind: str, name: str, namespace: str = "", **rest: Any) -> dict[str, Any]:
+    meta = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": {MANAGED_BY: MANAGER}}
+    return {"apiVersion": api_version, "kind": kind, "metadata": meta, **rest}
+
+
+def _role_ref(name: str) -> dict[str, str]:
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+
+
+def binding(namespace: str, subject: dict[str, str]) -> dict[str, Any]:
+    """Opens the narrow role to `subject` in one namespace."""
+    return _object("rbac.authorization.k8s.io/v1", "RoleBinding", NARROW, namespace, subjects=[subject],
+                   roleRef=_role_ref(NARROW))
+
+
+def subject_of(username: str) -> dict[str, str]:
+    """Who a user name of the API is, as a binding names it."""
+    if username.startswith("system:serviceaccount:"):
+        namespace, _colon, name = username.removeprefix("system:serviceaccount:").partition(":")
+        return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": username}
+
+
+def objects(*, token: bool = True) -> list[dict[str, Any]]:
+    """Everything that an operator applies once: namespace, account, both roles and, for a direct connection, a token."""
+    account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": HOME}
+    secret = _object("v1", "Secret", TOKEN_SECRET, HOME, type="kubernetes.io/service-account-token")
+    secret["metadata"]["annotations"] = {"kubernetes.io/service-account.name": ACCOUNT}
+    rbac = "rbac.authorization.k8s.io/v1"
+    return [
+        _object("v1", "Namespace", HOME),
+        _object("v1", "ServiceAccount", ACCOUNT, HOME),
+        _object(rbac, "ClusterRole", ACCOUNT, rules=rules(WIDE)),
+        _object(rbac, "ClusterRole", NARROW, rules=rules(IN_WORKSPACES)),
+        _object(rbac, "ClusterRoleBinding", ACCOUNT, subjects=[account], roleRef=_role_ref(ACCOUNT)),
+        binding(HOME, account),
+        *([secret] if token else []),
+    ]
+
+
+def manifest(*, token: bool = True) -> str:
+    """The same as YAML for ``kubectl apply -f -``."""
+    return "---\n".join(yaml.safe_dump(each, sort_keys=False, width=120) for each in objects(token=token))
