@@ -17,11 +17,12 @@ from ..arguments import check_arguments, check_environment
 from ..choices import ON_HOSTS, ArtifactKind, Device
 from ..locations import check_location, check_revision
 from ..models import Artifact, CatalogModel, EngineRelease, Profile
+from ..placement import check_placement
 from .common import before_of, clean, display_name, remove, require_manage, save
 from .spec import check_profile
 
 MAX_TOKEN = 500
-CPU_RANGE, START_RANGE, MOST_GPUS = (100, 1_000_000), (10, 86_400), 64
+CPU_RANGE, START_RANGE, MOST_GPUS, MOST_NODES = (100, 1_000_000), (10, 86_400), 64, 16
 GIB = 1024**3
 MEMORY_RANGE = (GIB // 16, 64 * 1024 * GIB)
 
@@ -85,6 +86,7 @@ def put_profile(actor: Actor, row: Profile) -> Profile:
     _check_resources(row)
     row.arguments = check_arguments(row.release, row.arguments)
     row.environment = check_environment(row.environment)
+    row.placement = check_placement(row.placement)
     check_profile(row)
     clean(row)
     return save(actor, row, old, workspace=row.model.workspace)
@@ -129,5 +131,9 @@ def _check_resources(row: Profile) -> None:
         least = 1 if needs_gpu else 0
         raise Invalid(_("This engine release takes %(least)d to %(most)d GPUs.")
                       % {"least": least, "most": MOST_GPUS if needs_gpu else 0}, field="gpus")
+    if isinstance(row.nodes, bool) or not isinstance(row.nodes, int) or not 1 <= row.nodes <= MOST_NODES:
+        raise Invalid(_("A replica takes 1 to %(most)d nodes.") % {"most": MOST_NODES}, field="nodes")
+    if row.nodes > 1 and not row.gpus:
+        raise Invalid(_("Only replicas with GPUs span several nodes."), field="nodes")
     if row.gpu_memory_bytes and not row.gpus:
         raise Invalid(_("Memory of GPUs needs GPUs."), field="gpu_memory_bytes")
