@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 from tests.simulators.kubernetes.api.app import App
 from tests.simulators.kubernetes.certificates import Authority
 from tests.simulators.kubernetes.cluster import Cluster
+from tests.simulators.kubernetes.controllers import OPERATORS, Controllers, cpu_node, gpu_node
 from tests.simulators.kubernetes.listener import Listener
 
 
 class Simulator:
     def __init__(
         self, nodes: list[dict[str, Any]] | None = None, *, crds: str | list[str] | None = "all",
-        engine_url: str | None = None, speed: float = 1.0, tls: bool = True,
+        engine_url: str | None = None, speed: float = 1.0, tls: bool = True, operators: Iterable[str] = OPERATORS,
     ) -> None:  # fmt: skip
         self.cluster = Cluster(speed=speed)
         self.authority = Authority()
+        self.controllers = Controllers(
+            self.cluster, ca_pem=self.authority.pem, operators=operators, engine_url=engine_url
+        )
+        self.controllers.furnish(nodes if nodes is not None else [gpu_node("gpu-a"), cpu_node("cpu-a")])
         self.tls = tls
         self._context = self._server_context() if tls else None
         self.app = App(self.cluster)

@@ -1,0 +1,67 @@
+"""The cluster behind the API, played: controllers, scheduler, kubelet, and the operators whose kinds the portal uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .admission import Admission
+from .base import Object
+from .garbage import GarbageCollector
+from .hands import Hands
+from .kubelet import Kubelet, Logs, Rules
+from .lookups import Pods
+from .namespaces import Namespaces
+from .nodes import Nodes, cpu_node, gpu_node
+from .quota import LimitRanges, Quotas
+from .scheduler import Scheduler
+from .services import Services
+from .statefulsets import StatefulSets
+from .volumes import Volumes
+
+if TYPE_CHECKING:
+    from tests.simulators.kubernetes.cluster import Cluster
+
+OPERATORS = ()
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+STANDARD_CLASS = {
+    "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    "provisioner": "kubernetes.io/host-path",
+    "reclaimPolicy": "Delete",
+    "volumeBindingMode": "Immediate",
+}
+__all__ = ["Controllers", "cpu_node", "gpu_node"]
+
+
+class Controllers:
+    """All of them, over one cluster; the parts that a test talks to are its attributes."""
+
+    def __init__(
+        self, cluster: Cluster, *, ca_pem: str = "", operators: Iterable[str] = OPERATORS, engine_url: str | None = None
+    ) -> None:
+        hands = self.hands = Hands(cluster, ca_pem)
+        pods = self.pods = Pods(hands)
+        self.rules = Rules()
+        self.admission = Admission(hands)
+        quotas = Quotas(hands)
+        cluster.admission += [*self.admission.hooks, LimitRanges(hands).admit, quotas.admit]
+        self.garbage = GarbageCollector(hands)
+        self.namespaces = Namespaces(hands)
+        self.scheduler = Scheduler(hands, pods, self.rules)
+        self.kubelet = Kubelet(hands, pods, self.rules)
+        self.logs = Logs(hands, self.rules)
+        self.kubelet.stopped = self.logs.ended
+        self.nodes = Nodes(hands, pods, self.kubelet.node_back)
+        self.services = Services(hands, pods)
+        self.volumes = Volumes(hands, pods, self.rules)
+        self.statefulsets = StatefulSets(hands, pods)
+
+    def furnish(self, nodes: Iterable[Object]) -> None:
+        """What a cluster has when it is new: its namespaces, a default StorageClass, and these nodes."""
+        for name in NAMESPACES:
+            self.hands.create("Namespace", {"metadata": {"name": name}})
+        self.hands.create("StorageClass", STANDARD_CLASS)
+        for number, node in enumerate(nodes):
+            addresses = [{"type": "InternalIP", "address": f"10.0.{number >> 8}.{number & 255 or 1}"}]
+            addresses += [each for each in node["status"]["addresses"] if each["type"] != "InternalIP"]
+            self.hands.create("Node", {**node, "status": {**node["status"], "addresses": addresses}})
