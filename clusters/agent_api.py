@@ -77,6 +77,17 @@ def sync(request: HttpRequest) -> HttpResponse:
     return _answer(work)
 
 
+@require_GET
+def cluster_manifest(request: HttpRequest) -> HttpResponse:
+    """GET cluster/manifest with the one-use token as bearer: what installs the agent. It does not use the token up."""
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    try:
+        text = services.agent_manifest_for(token)
+    except PortalError as error:
+        return _refuse(error)
+    return HttpResponse(text, content_type="application/yaml", headers={"Cache-Control": "no-store"})
+
+
 @csrf_exempt
 @require_POST
 def enrol_cluster(request: HttpRequest) -> HttpResponse:

@@ -46,6 +46,8 @@ if urlsplit(PORTAL_URL).hostname not in (None, *ALLOWED_HOSTS):
     ALLOWED_HOSTS.append(urlsplit(PORTAL_URL).hostname)
 # Whether places may have addresses on this machine: yes where the portal itself is for this machine only.
 PORTAL_ALLOW_LOOPBACK = env.bool("PORTAL_ALLOW_LOOPBACK", DEBUG or is_loopback(urlsplit(PORTAL_URL).hostname or ""))
+PORTAL_AGENT_IMAGE = env.str("PORTAL_AGENT_IMAGE", "inference-portal-agent:0.1.0")
+PORTAL_GATEWAY_URLS = env.list("PORTAL_GATEWAY_URLS", default=[])
 PORTAL_ENGINES_DIR = Path(env.str("PORTAL_ENGINES_DIR", str(BASE_DIR / ".engines")))
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://")

@@ -49,11 +49,10 @@ class KeySecret:
 
     def write(self, key: HostKey, agent: str) -> None:
         """Raises OSError."""
+        data = {"key": key.text, "agent": agent}
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "labels": {MANAGED_BY: MANAGER}},
-                "stringData": {"key": key.text, "agent": agent}}
-        status, _answer = self._api.json("PUT", f"{self._path}/{SECRET}", body)
-        if status == 404:
-            status, _answer = self._api.json("POST", self._path, body)
+                "data": {name: base64.b64encode(text.encode()).decode() for name, text in data.items()}}
+        status, _answer = self._api.json("PATCH", f"{self._path}/{SECRET}?fieldManager={MANAGER}-agent&force=true", body)
         if status not in (200, 201):
             raise OSError(f"the cluster's API answered {status} when the agent's key was kept")
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from clusters.agent.messages import ApiAnswer, ApiRequest, ApiRequests, EnrolCluster, EnrolledCluster, Taken
+from clusters.agent_manifest import agent_manifest
 from portal.tenancy import audit
 from portal.tenancy.actor import PORTAL
 from portal.tenancy.db import retry_tx
@@ -32,6 +33,15 @@ def newest_calls(pks: Collection[int]) -> dict[int, int]:
 
 
 calls_room = WaitingRoom(newest_calls)
+
+
+def agent_manifest_for(token: str) -> str:
+    """The manifest that installs an agent with this token, while the token is good. Raises Refusal."""
+    good = EnrolmentToken.objects.filter(
+        digest=EnrolmentToken.digest_of(token), used_at=None, expires_at__gt=Now(), cluster__access__through=Through.AGENT)
+    if not good.exists():
+        raise bad_token()
+    return agent_manifest(token)
 
 
 def enrol_cluster(call: SignedCall, message: EnrolCluster) -> EnrolledCluster:
