@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -12,13 +13,21 @@ from endpoints.states import Cause
 
 
 class TargetError(Exception):
-    """The one error of targets. `permanent` ends the attempt until the wish changes; all else is tried again."""
+    """The one error of targets. `permanent` ends the attempt until the wish changes; all else is tried again.
 
-    def __init__(self, code: Cause, message: str, *, permanent: bool = False) -> None:
+    `of_the_place` says that every endpoint there is concerned, so it tells nothing about this one. `pause` is how
+    many seconds to leave the place alone at least.
+    """
+
+    def __init__(
+        self, code: Cause, message: str, *, permanent: bool = False, of_the_place: bool = False, pause: float = 0.0,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.permanent = permanent
+        self.of_the_place = of_the_place
+        self.pause = pause
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,8 @@ class Spec:
     origin: Origin | None = None
     accepted: tuple[FieldChange, ...] = ()
     corrects_drift: bool = True
+    # What the engine wants of callers where its address is open to others than the portal.
+    engine_key: str = field(default="", repr=False)
 
     @property
     def object_name(self) -> str:
@@ -169,11 +180,24 @@ class ReplicaSeen:
     since: datetime | None = None
 
 
+class Follow(StrEnum):
+    """What the keeper has to do about an observation."""
+
+    STEP_IF_NEWS = "step if news"  # a step, where the evidence says something else than the row
+    STEP = "step"                  # a step in any case: the place is between two of ours
+    WRITE = "write"                # the place mends itself: what it says is only written down
+
+
 @dataclass(frozen=True)
 class Observation:
     """What is there of one endpoint. An endpoint that is not in a complete listing has no replicas."""
 
     replicas: tuple[ReplicaSeen, ...] = ()
+    # One address for all replicas, in place of their own; it may be there with none, where a call starts one.
+    entrance: ReplicaSeen | None = None
+    follow: Follow = Follow.STEP_IF_NEWS
+    # Seconds until the next look at least.
+    pause: float = 0.0
     source: str = ""
     problem: Cause = Cause.NONE
     message: str = ""

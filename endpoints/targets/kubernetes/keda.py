@@ -24,7 +24,9 @@ ENGINE_PORT = 8000
 class Place(Protocol):
     """What this needs to know of a cluster; a KubernetesAccess fits."""
 
-    prometheus: str
+    @property
+    def prometheus(self) -> str:
+        """Its address inside the cluster, or ""."""
 
     def has(self, capability: str) -> bool:
         """Whether a CRD or controller was found there."""
