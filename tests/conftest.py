@@ -9,6 +9,8 @@ from django.conf import settings
 
 from tests.cast import Cast, make_cast
 
+pytest_plugins = ["tests.kube"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_passwords() -> None:

@@ -73,3 +73,8 @@ _BY_NAME = {(kind.api_version, kind.kind): kind for kind in list(globals().value
 def kind_of(manifest: dict[str, Any]) -> Kind:
     """The kind that a manifest names. Raises KeyError for one that the portal doesn't handle."""
     return _BY_NAME[(manifest["apiVersion"], manifest["kind"])]
+
+
+def known_api_versions() -> list[str]:
+    """Each once, such as ``apps/v1``."""
+    return sorted({api_version for api_version, _kind in _BY_NAME})
