@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from ninja import Query, Router, Status
 
 from clusters.models import Cluster, Engine
 from endpoints import services
+from endpoints.evidence_schemas import (
+    ExplanationOut,
+    HappeningList,
+    HappeningOut,
+    LogOut,
+    LogQuery,
+    ReplicaList,
+    ReplicaOut,
+    explanation_out,
+)
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.schemas import (
     EndpointFilter,
@@ -21,9 +33,6 @@ from endpoints.schemas import (
     EngineList,
     EngineOut,
     EventPage,
-    ExplanationOut,
-    LogOut,
-    LogQuery,
     PlanOut,
     RevisionPage,
     RollbackIn,
@@ -40,6 +49,8 @@ from portal.tenancy.pagination import Page, PageQuery, page_of
 from portal.tenancy.roles import Verb
 
 router = Router(tags=["endpoints"])
+# A log is text and nothing else, whatever stands in it.
+PLAIN = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 SHOWN = ("workspace", "cluster", "wanted__profile__model", "serving", "created_by")
 
 
@@ -203,14 +214,37 @@ def _engine_out(row: Engine) -> EngineOut:
 
 
 @router.get("/endpoints/{uid}/logs", response=LogOut, summary="Read the last lines of a replica's engine")
-def get_logs(request: ApiRequest, uid: UUID, wanted: Query[LogQuery]) -> LogOut:
-    text = services.logs(endpoint_of(request, uid), replica=wanted.replica, previous=wanted.previous)
+def get_logs(request: ApiRequest, uid: UUID, wanted: Query[LogQuery]) -> LogOut | HttpResponseBase:
+    """The last lines, of this run or the one before. `follow` goes on for some minutes and needs plain text."""
+    endpoint = endpoint_of(request, uid)
+    if wanted.follow:
+        return StreamingHttpResponse(headers=PLAIN, streaming_content=services.follow_log(
+            endpoint, replica=wanted.replica, previous=wanted.previous, lines=wanted.lines))
+    text = services.logs(endpoint, replica=wanted.replica, previous=wanted.previous, lines=wanted.lines)
+    if wanted.form == "plain":
+        return HttpResponse(text, headers=PLAIN)
     return LogOut(replica=wanted.replica, previous=wanted.previous, text=text)
 
 
 @router.get("/endpoints/{uid}/explain", response=ExplanationOut, summary="Say why it is not as wished")
-def explain_endpoint(request: ApiRequest, uid: UUID) -> Any:
-    return services.explain(endpoint_of(request, uid))
+def explain_endpoint(request: ApiRequest, uid: UUID) -> ExplanationOut:
+    return explanation_out(services.explain(endpoint_of(request, uid)))
+
+
+@router.get("/endpoints/{uid}/replicas", response=ReplicaList, summary="List its pods, or its engines on hosts, as seen now")
+def list_replicas(request: ApiRequest, uid: UUID) -> ReplicaList:
+    seen = services.evidence(endpoint_of(request, uid), deep=False)
+    return ReplicaList(looked_at=seen.looked_at, items=[ReplicaOut(
+        name=one.name, replica=one.index, revision=one.revision, node=one.node, phase=one.phase, ready=one.ready,
+        restarts=one.restarts, exit_code=one.exit_code, message=one.unplaced or one.message or one.ended_because,
+        since=one.since) for one in seen.replicas])
+
+
+@router.get("/endpoints/{uid}/cluster-events", response=HappeningList, summary="List the cluster's events of its objects")
+def list_cluster_events(request: ApiRequest, uid: UUID) -> HappeningList:
+    """Places without events of their own, such as hosts, have none here."""
+    seen = services.evidence(endpoint_of(request, uid), deep=False)
+    return HappeningList(looked_at=seen.looked_at, items=[HappeningOut(**asdict(event)) for event in seen.events])
 
 
 @router.get("/endpoints/{uid}/plan", response=PlanOut, summary="Say what the next step would change")

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.states import Status, Wish
-from portal.tenancy.pagination import ClosedQuery, PageIn
+from portal.tenancy.pagination import PageIn
 from portal.tenancy.schemas import Closed, Line, Printable, Ref
 
 MAX_REPLICAS = 64
@@ -68,11 +68,6 @@ class EndpointFilter(PageIn):
     status: list[Status] = Field(default_factory=list, max_length=20)
     wish: Wish | None = None
     q: str = Field("", max_length=63, description="Part of the name or of the model name for callers")
-
-
-class LogQuery(ClosedQuery):
-    replica: int = Field(0, ge=0, lt=MAX_REPLICAS)
-    previous: bool = False
 
 
 class EndpointOut(Schema):
@@ -185,20 +180,6 @@ class EngineOut(Schema):
     exit_code: int | None
     stopping: bool
     reported_at: datetime | None
-
-
-class LogOut(Schema):
-    replica: int
-    previous: bool
-    text: str
-
-
-class ExplanationOut(Schema):
-    cause: str
-    sentence: str
-    evidence: list[str]
-    next_step: str
-    lines: list[str]
 
 
 class StepOut(Schema):

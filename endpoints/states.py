@@ -69,7 +69,7 @@ class Cause(StrEnum):
     DISK_FULL = "DiskFull"
     EVICTED = "Evicted"
     POLICY = "PolicyRefused"
-    SECRET = "SecretMissing"
+    NOT_THERE = "ReferenceMissing"
     NETWORK = "NetworkFault"
     AUTOSCALER = "AutoscalerFailing"
     ROUTE = "RouteNotAccepted"

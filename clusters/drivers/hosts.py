@@ -172,6 +172,12 @@ def engines_of(cluster: Cluster, uids: Sequence[UUID] | None = None) -> list[Eng
     return list(engines.defer("log", "previous_log").order_by("endpoint_uid", "index", "revision"))
 
 
+def engines_with_logs(cluster: Cluster, endpoint_uid: UUID) -> list[Engine]:
+    """The engines of one endpoint with node, host and last lines, in one query."""
+    engines = Engine.objects.filter(node__cluster=cluster, endpoint_uid=endpoint_uid).select_related("node__host")
+    return list(engines.order_by("index", "revision"))
+
+
 def engine_with_log(endpoint_uid: UUID, index: int) -> Engine | None:
     """The newest engine of this replica with its log lines."""
     return Engine.objects.filter(endpoint_uid=endpoint_uid, index=index).order_by("-revision").first()

@@ -2,9 +2,9 @@
 
 from .evidence import Asked, Condition, Evidence, Happening, Replica, Trouble
 from .findings import Finding, Shown
-from .ranking import Explanation, explanation, rank
+from .ranking import Explanation, explanation, lines_of, rank
 
 __all__ = [
     "Asked", "Condition", "Evidence", "Explanation", "Finding", "Happening", "Replica", "Shown", "Trouble", "explanation",
-    "rank",
+    "lines_of", "rank",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -19,6 +18,7 @@ GIB = 1024**3
 MOST_SHOWN = 5
 MOST_OTHERS = 5
 SAID_CHARS = 400
+LAST_LINES = 20
 
 
 class _Figures(dict[str, object]):
@@ -31,8 +31,8 @@ class Explanation:
     """Why it is not as wished: the most likely cause with its next step, the other candidates, and all that was seen."""
 
     first: Finding
-    others: tuple[Finding, ...] = ()
-    seen: Evidence | None = None
+    others: tuple[Finding, ...]
+    seen: Evidence
 
     @property
     def cause(self) -> Cause:
@@ -45,6 +45,13 @@ class Explanation:
     @property
     def next_step(self) -> str:
         return self.first.next_step
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The last lines of the replica that is worst off: of its run before, where it ended."""
+        worst = min((one for one in self.seen.replicas if not one.ready), key=lambda one: -one.restarts, default=None)
+        said = (worst.previous_log if worst.exit_code is not None else "") or worst.log or worst.previous_log if worst else ""
+        return said.splitlines()[-LAST_LINES:]
 
 
 def rank(seen: Evidence) -> list[Finding]:
@@ -106,9 +113,3 @@ def _nothing_wrong(seen: Evidence) -> Finding:
 def lines_of(finding: Finding) -> tuple[str, ...]:
     """The evidence of a finding as plain lines."""
     return tuple(f"{shown.source} {shown.subject}: {shown.text}".replace(" :", ":") for shown in finding.shown_by)
-
-
-def as_plain(found: Explanation) -> dict[str, Any]:
-    """What the JSON API answers."""
-    return {"cause": found.cause, "sentence": found.sentence, "next_step": found.next_step,
-            "evidence": list(lines_of(found.first))}

@@ -9,7 +9,12 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
+from endpoints.explaining import Asked, Evidence
 from endpoints.states import Cause
+
+# Of one run of one replica, as pages and programs get it.
+LOG_LINES = 400
+LOG_CHARS = 65_536
 
 
 class TargetError(Exception):
@@ -157,6 +162,14 @@ class Spec:
         return self.origin.name if self.origin else self.external_name
 
 
+def asked_of(spec: Spec) -> Asked:
+    """What one replica asks for, for the figures in an explanation."""
+    wanted, needed = spec.wanted, spec.wanted.resources
+    return Asked(gpus=needed.gpus, cpu_millis=needed.cpu_millis, memory_bytes=needed.memory_bytes, nodes=needed.nodes,
+                 image=wanted.image, model=wanted.artifact_location, release=wanted.release,
+                 start_seconds=wanted.start_seconds)
+
+
 @dataclass(frozen=True)
 class ReplicaSeen:
     """One replica as the place shows it. `url` is set only where it can be called."""
@@ -219,17 +232,6 @@ class Step:
     fields: tuple[FieldChange, ...] = ()
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Evidence for "why is it not ready": one cause, what was seen, and what to do next."""
-
-    cause: str
-    sentence: str
-    evidence: tuple[str, ...] = ()
-    next_step: str = ""
-    lines: tuple[str, ...] = field(default=())
-
-
 class Target(Protocol):
     """The small interface that every kind of place fulfils. Raises TargetError and nothing else."""
 
@@ -248,11 +250,11 @@ class Target(Protocol):
     def remove(self, spec: Spec) -> None:
         """Take everything of this endpoint away; what is gone already is fine."""
 
-    def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False) -> str:
-        """The last lines that a replica wrote."""
+    def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False, lines: int = LOG_LINES) -> str:
+        """The last lines that a replica wrote, in this run or the one before; "" where there are none."""
 
-    def explain(self, spec: Spec) -> Explanation:
-        """Why it is not ready, by the evidence of the place."""
+    def evidence(self, spec: Spec, *, deep: bool = True) -> Evidence:
+        """What is to be seen of it now. Only `deep` reads logs and the objects around the replicas."""
 
 
 @runtime_checkable

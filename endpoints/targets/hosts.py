@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from clusters.drivers import hosts
 from clusters.models import Cluster, Engine
-from clusters.placement import Need
-from clusters.states import BROKEN, Phase
+from clusters.placement import Need, rank, refusal
+from clusters.states import Phase
+from endpoints.explaining import Condition, Evidence, Replica, Trouble
 from endpoints.states import Cause
 from models_catalog.arguments import to_argv
 from models_catalog.choices import ON_HOSTS, ArtifactKind
+from portal.tenancy.text import clean
 
-from .base import Explanation, Observation, ReplicaSeen, RevisionSpec, Spec, Step, TargetError
+from .base import LOG_CHARS, LOG_LINES, Observation, ReplicaSeen, RevisionSpec, Spec, Step, TargetError, asked_of
 
 
 @dataclass(frozen=True)
@@ -153,12 +156,9 @@ class HostsTarget:
 
     def _start(self, spec: Spec, index: int) -> str:
         """Place one replica; why there is no room, or ""."""
-        needed = spec.wanted.resources
-        need = Need(needed.cpu_millis, needed.memory_bytes, needed.gpus, needed.gpu_memory_bytes, needed.devices,
-                    spec.wanted.release)
         try:
             hosts.place_engine(
-                self.cluster, need, endpoint_uid=spec.uid, label=f"{spec.workspace}/{spec.name}",
+                self.cluster, _need(spec), endpoint_uid=spec.uid, label=f"{spec.workspace}/{spec.name}",
                 revision=spec.wanted.number, index=index, launch=launch_order(spec, spec.wanted),
                 token=secrets.token_urlsafe(32), hub_token=spec.wanted.hub_token)
         except hosts.NoRoom as error:
@@ -178,36 +178,47 @@ class HostsTarget:
             elif not engine.stop:
                 hosts.stop_engine(engine.uid)
 
-    def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False) -> str:
+    def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False, lines: int = LOG_LINES) -> str:
         engine = hosts.engine_with_log(spec.uid, replica)
         if engine is None:
             return ""
-        return engine.previous_log if previous else engine.log
+        return "\n".join((engine.previous_log if previous else engine.log).splitlines()[-lines:])
 
-    def explain(self, spec: Spec) -> Explanation:
-        engines = hosts.engines_of(self.cluster, [spec.uid])
-        waiting = [engine for engine in engines if not is_ready(engine)]
-        if not engines:
-            return Explanation(Cause.NO_ROOM, _("No replica has been placed on a host."),
-                               next_step=_("Add a host, free one, or choose a profile that needs less."))
-        if not waiting:
-            return Explanation(Cause.NONE, _("Every replica is ready."))
-        worst = min(waiting, key=lambda engine: (engine.phase not in BROKEN, -engine.restarts))
-        log = hosts.engine_with_log(spec.uid, worst.index)
-        lines = (log.log or log.previous_log).splitlines()[-20:] if log else []
-        return Explanation(
-            _cause(worst) or Cause.LOADING, worst.message or _("Replica %(index)d: %(phase)s.") % {
-                "index": worst.index, "phase": worst.get_phase_display()},
-            evidence=tuple(_evidence(engine) for engine in waiting),
-            next_step=_("Read the last lines of its log below."), lines=tuple(lines))
+    def evidence(self, spec: Spec, *, deep: bool = True) -> Evidence:
+        engines = hosts.engines_with_logs(self.cluster, spec.uid)
+        return Evidence(
+            wanted=spec.replicas, looked_at=timezone.now(), replicas=tuple(_replica(engine) for engine in engines),
+            conditions=tuple(_conditions(engines)), asked=asked_of(spec),
+            troubles=self._no_room(spec) if len(engines) < spec.replicas else ())
+
+    def _no_room(self, spec: Spec) -> tuple[Trouble, ...]:
+        """Why a missing replica can't be placed now, node by node."""
+        need, nodes = _need(spec), hosts.room(self.cluster, endpoint_uid=spec.uid)
+        return () if rank(nodes, need) else (Trouble(Cause.NO_ROOM, refusal(nodes, need)),)
 
 
-def _evidence(engine: Engine) -> str:
-    values = {"index": engine.index, "node": engine.node.name, "phase": engine.get_phase_display(),
-              "restarts": engine.restarts, "code": engine.exit_code}
-    if engine.exit_code is None:
-        return _("Replica %(index)d on %(node)s: %(phase)s, %(restarts)d restarts.") % values
-    return _("Replica %(index)d on %(node)s: %(phase)s, %(restarts)d restarts, exit code %(code)d.") % values
+def _need(spec: Spec) -> Need:
+    needed = spec.wanted.resources
+    return Need(needed.cpu_millis, needed.memory_bytes, needed.gpus, needed.gpu_memory_bytes, needed.devices,
+                spec.wanted.release)
+
+
+def _replica(engine: Engine) -> Replica:
+    """What an agent reported of one engine; its last lines are old news only while it has none of its own."""
+    return Replica(
+        name=_("replica %(index)d") % {"index": engine.index}, index=engine.index, phase=engine.phase,
+        ready=is_ready(engine), revision=engine.revision, node=engine.node.name,
+        waiting=f"engine:{engine.cause}" if engine.cause else "", message=clean(engine.message, 1000),
+        exit_code=engine.exit_code, restarts=engine.restarts, since=engine.phase_since,
+        log=clean(engine.log, LOG_CHARS), previous_log=clean(engine.previous_log, LOG_CHARS),
+        going=engine.stop or engine.retired_at is not None)
+
+
+def _conditions(engines: Sequence[Engine]) -> Iterator[Condition]:
+    for host in {engine.node.host.pk: engine.node.host for engine in engines}.values():
+        for told in host.conditions:
+            yield Condition(f"Host/{clean(host.node.name, 253)}", clean(told["type"], 64), "True",
+                            message=clean(told["message"], 1000), since=host.seen_at)
 
 
 def _cause(engine: Engine) -> Cause:

@@ -140,6 +140,7 @@ EXAMPLES: dict[str, Evidence] = {
     "ended_well": ended(0, "Completed"), "ended": ended(3, log="bye"),
     "crash_loop": seen(pod(phase="CRASHLOOP", restarts=5)),
     "probe": event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", phase="Unknowable"),
+    "host_disk": status("Host/host-1", "DiskPressure", "True", "", "Less than 2 GiB of disk are free."),
     "agent_killed": waits("engine:killed", "The engine was killed."),
     "agent_too_slow": waits("engine:too_slow", "It was not ready in 600 s."),
     "agent_cannot_start": waits("engine:cannot_start", "The release is not installed."),

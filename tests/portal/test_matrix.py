@@ -113,6 +113,8 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("GET", "/endpoints/{running}/logs"): Entry(VIEW),
     ("GET", "/endpoints/{running}/explain"): Entry(VIEW),
     ("GET", "/endpoints/{running}/plan"): Entry(VIEW),
+    ("GET", "/endpoints/{running}/replicas"): Entry(VIEW),
+    ("GET", "/endpoints/{running}/cluster-events"): Entry(VIEW),
 }
 # deepinfer's door takes keys only; each key belongs to its maker's workspace, the stranger's to `beta`.
 DEEPINFER: dict[tuple[str, str], Entry] = {
