@@ -27,8 +27,13 @@ class Cluster:
     def __init__(self, *, speed: float = 1.0) -> None:
         self.kinds = Kinds(builtin_resources())
         self.store = Store()
+        self.mutating: list[Admission] = []
+        """Hooks that may change the object in place; they come before validation."""
         self.admission: list[Admission] = []
+        """Hooks that only judge; they come after validation."""
         self.speed = speed
+        self.connector: Any = None
+        """Answers log, eviction and proxies (controllers.connect.Connector)."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[float, Callable[[], None]]] = []
 

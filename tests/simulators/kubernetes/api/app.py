@@ -54,6 +54,8 @@ class App:
             if self.cluster.kinds.custom_group(aim.group):
                 raise PlainError()
             raise no_such_resource()
+        if self.cluster.connector is not None and self.cluster.connector.takes(aim):
+            return await self.cluster.connector.answer(request, aim)
         return self._verb(request, aim, res)
 
     def _verb(self, request: Request, aim: Target, res: Resource) -> Answer:

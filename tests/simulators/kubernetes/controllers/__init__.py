@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 from .admission import Admission
 from .base import Object
+from .connect import Connector
+from .deployments import Deployments
+from .disruption import DisruptionBudgets
 from .garbage import GarbageCollector
 from .hands import Hands
+from .jobs import Jobs
 from .kubelet import Kubelet, Logs, Rules
 from .lookups import Pods
 from .namespaces import Namespaces
 from .nodes import Nodes, cpu_node, gpu_node
 from .quota import LimitRanges, Quotas
+from .replicasets import ReplicaSets
 from .scheduler import Scheduler
 from .services import Services
 from .statefulsets import StatefulSets
@@ -55,6 +60,11 @@ class Controllers:
         self.services = Services(hands, pods)
         self.volumes = Volumes(hands, pods, self.rules)
         self.statefulsets = StatefulSets(hands, pods)
+        self.replicasets = ReplicaSets(hands, pods)
+        self.deployments = Deployments(hands)
+        self.jobs = Jobs(hands, pods)
+        self.budgets = DisruptionBudgets(hands, pods)
+        self.connector = cluster.connector = Connector(self, engine_url)
 
     def furnish(self, nodes: Iterable[Object]) -> None:
         """What a cluster has when it is new: its namespaces, a default StorageClass, and these nodes."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.simulators.kubernetes.cluster import Cluster
 
 Listener = Callable[[str, str, Object, Object | None], None]
+SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+"""Letters of generated names (k8s.io/apimachinery, util/rand)."""
 MODERN = ("default-scheduler",)
 """Components that record events of the newer form: eventTime and action instead of counts."""
 

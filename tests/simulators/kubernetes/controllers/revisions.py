@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 
 from .base import Object, labels_of, name_of, namespace_of, owner_reference
+from .hands import SUFFIX
 from .lookups import Index, controller_uid
 
-SAFE = "bcdfghjklmnpqrstvwxz2456789"
-"""Letters of generated names: no vowels and no digits that look like one (k8s.io/apimachinery, util/rand)."""
 encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -19,7 +18,7 @@ def safe_hash(data: bytes) -> str:
     value = 0x811C9DC5
     for byte in data:
         value = (value * 0x01000193) & 0xFFFFFFFF ^ byte
-    return "".join(SAFE[ord(digit) % len(SAFE)] for digit in str(value))
+    return "".join(SUFFIX[ord(digit) % len(SUFFIX)] for digit in str(value))
 
 
 def template_data(template: Object) -> Object:
