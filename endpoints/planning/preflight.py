@@ -1,0 +1,266 @@
+"""What would stop a deployment, found before any object is made: one list, each line red or green, with its sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from endpoints.targets.base import RevisionSpec, Spec
+from models_catalog.sizing import GIB, Fit, Shape, fit
+
+NO_EFFECT = frozenset({"PreferNoSchedule"})  # the scheduler avoids such a node, but takes it
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A node as the last inventory saw it; bytes, thousandths of a CPU, GPUs as whole devices."""
+
+    name: str
+    ready: bool
+    schedulable: bool
+    labels: Mapping[str, str]
+    taints: tuple[Mapping[str, Any], ...]
+    cpu_free: int
+    memory_free: int
+    gpus: int = 0
+    gpus_free: int = 0
+    gpu_model: str = ""
+    gpu_memory: int = 0
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the cluster and the model beside the nodes. None means unknown."""
+
+    nodes: tuple[NodeView, ...]
+    shape: Shape | None = None
+    context_tokens: int = 0
+    gated: bool = False
+    reachable: bool = True
+    unreachable_why: str = ""
+    missing_rights: tuple[str, ...] = ()
+    capabilities: frozenset[str] = frozenset()
+    storage_classes: tuple[str, ...] | None = None
+    default_storage_class: str = ""
+    quota_left: Mapping[str, int] = field(default_factory=dict)
+    inventory_age: float | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: `ok` is None for what should be looked at but does not stop; `lines` show the sum."""
+
+    name: str
+    ok: bool | None
+    sentence: str
+    lines: tuple[str, ...] = ()
+
+
+def preflight(spec: Spec, facts: Facts) -> tuple[Check, ...]:
+    """Every check of a deployment to a Kubernetes cluster, the red ones first. Pure."""
+    found = [check for rule in RULES if (check := rule(spec, facts)) is not None]
+    return tuple(sorted(found, key=lambda check: {False: 0, None: 1, True: 2}[check.ok]))
+
+
+def _reach(_spec: Spec, facts: Facts) -> Check:
+    if not facts.reachable:
+        return Check("cluster", False, _("The cluster can't be reached: %(why)s") % {"why": facts.unreachable_why})
+    if facts.missing_rights:
+        return Check("cluster", False, _("The cluster's credential lacks rights. Grant them on the place's page."),
+                     facts.missing_rights)
+    return Check("cluster", True, _("The cluster answers and the credential has every right that is needed."))
+
+
+def _name(spec: Spec, _facts: Facts) -> Check:
+    length = len(spec.object_name)
+    if length > 50:
+        return Check("name", False, _("The objects' name %(name)s has %(length)d characters; 50 are the most.") % {
+            "name": spec.object_name, "length": length})
+    return Check("name", True, _("The objects will be called %(name)s.") % {"name": spec.object_name})
+
+
+def _image(spec: Spec, _facts: Facts) -> Check:
+    image = spec.wanted.image
+    if not image:
+        return Check("image", False, _("Engine release %(release)s has no container image. Enter one, best with its digest.")
+                     % {"release": spec.wanted.release})
+    if "@sha256:" not in image:
+        return Check("image", None, _("The image %(image)s is named by a tag, which can change. A digest can't.")
+                     % {"image": image})
+    return Check("image", True, _("The image is pinned by its digest."))
+
+
+def _token(spec: Spec, facts: Facts) -> Check | None:
+    if not facts.gated or spec.wanted.weights is not None:
+        return None
+    if spec.wanted.hub_token:
+        return Check("token", True, _("The model is gated and its artifact has a token."))
+    return Check("token", False, _("The model is gated: its hub asks for a token. Enter one at the artifact."))
+
+
+def _abilities(spec: Spec, facts: Facts) -> Check | None:
+    needed = {"lws": spec.wanted.resources.nodes > 1, "keda": spec.autoscale is not None}
+    names = {"lws": "LeaderWorkerSet", "keda": "KEDA"}
+    wanted = [key for key, is_needed in needed.items() if is_needed]
+    missing = [names[key] for key in wanted if key not in facts.capabilities]
+    if missing:
+        return Check("controllers", False, _("The cluster lacks %(what)s. Install it, or do without.") % {
+            "what": ", ".join(missing)})
+    if wanted:
+        return Check("controllers", True, _("%(what)s is there.") % {"what": ", ".join(names[key] for key in wanted)})
+    return None
+
+
+def _quota(spec: Spec, facts: Facts) -> Check | None:
+    needed = needs_of(spec)
+    over = [f"{name}: {needed[name]} > {left}" for name, left in sorted(facts.quota_left.items())
+            if needed.get(name, 0) > left]
+    if over:
+        return Check("quota", False, _("The namespace's quota leaves too little."), tuple(over))
+    return Check("quota", True, _("The namespace's quota leaves enough.")) if facts.quota_left else None
+
+
+def needs_of(spec: Spec) -> dict[str, int]:
+    """What all replicas together ask for, under the names that a ResourceQuota uses; CPU in thousandths."""
+    one, pods = spec.wanted.resources, spec.replicas * spec.wanted.resources.nodes
+    if spec.autoscale is not None:
+        pods = spec.autoscale.max_replicas * one.nodes
+    return {"pods": pods, "requests.cpu": pods * one.cpu_millis, "requests.memory": pods * one.memory_bytes,
+            "requests.nvidia.com/gpu": pods * one.gpus}
+
+
+def _storage(spec: Spec, facts: Facts) -> Check | None:
+    if facts.storage_classes is None or spec.wanted.weights is not None:
+        return None
+    if not facts.default_storage_class:
+        return Check("storage", None, _("The cluster has no default storage class: weights are loaded anew by each pod. "
+                                        "Preheat the model to keep one copy."))
+    return Check("storage", True, _("Weights are kept on a volume of class %(name)s.") % {
+        "name": facts.default_storage_class})
+
+
+def _simulated(spec: Spec, facts: Facts) -> Check | None:
+    gpus = [node for node in facts.nodes if node.gpus]
+    if not spec.wanted.resources.gpus or not gpus or not all(node.simulated for node in gpus):
+        return None
+    return Check("simulated", False, _("The GPUs of this cluster are simulated: a CUDA engine would crash there. "
+                                       "Choose a profile for CPUs."))
+
+
+def _memory(spec: Spec, facts: Facts) -> Check | None:
+    """Weights, cache and overhead against one GPU of each kind that the cluster has."""
+    shape, revision = facts.shape, spec.wanted
+    if shape is None or not revision.resources.gpus or not revision.weights_bytes:
+        return None
+    kinds = sorted({(node.gpu_memory, node.gpu_model) for node in facts.nodes if node.gpus and node.gpu_memory})
+    results = [(model, size, fit_of(revision, shape, size, facts.context_tokens)) for size, model in kinds]
+    if not results:
+        return None
+    good = [result for result in results if result[2].fits]
+    model, size, shown = (good or results)[-1] if not good else good[0]
+    if good:
+        return Check("memory", True, _("The model fits on %(gpu)s, with room for %(count).1f full-length calls at once.") % {
+            "gpu": model or _("the GPU"), "count": shown.concurrency}, sum_lines(shown, size))
+    return Check("memory", False, _("The model does not fit: the largest GPU here has %(size)s, %(needed)s are needed.") % {
+        "size": gib(size), "needed": gib(shown.needed)}, sum_lines(shown, size))
+
+
+def fit_of(revision: RevisionSpec, shape: Shape, gpu_bytes: int, context: int) -> Fit:
+    """The sum for one GPU of this size, with the arguments of the revision."""
+    arguments = revision.arguments
+    return fit(
+        shape, revision.weights_bytes, gpu_bytes, context=int(arguments.get("max-model-len") or context or 4096),
+        tensor_parallel=int(arguments.get("tensor-parallel-size", 1)),
+        pipeline_parallel=int(arguments.get("pipeline-parallel-size", 1)),
+        value_bytes=1 if str(arguments.get("kv-cache-dtype", "")).startswith("fp8") else 2,
+        utilisation=float(arguments.get("gpu-memory-utilization", 0.92)))
+
+
+def sum_lines(result: Fit, gpu_bytes: int) -> tuple[str, ...]:
+    return (
+        _("Weights on each GPU: %(size)s") % {"size": gib(result.weights)},
+        _("Cache for one full-length call: %(size)s") % {"size": gib(result.cache)},
+        _("Overhead of the engine: %(size)s") % {"size": gib(result.overhead)},
+        _("Together %(sum)s of %(budget)s that the engine may take of %(all)s") % {
+            "sum": gib(result.weights + result.cache + result.overhead), "budget": gib(result.budget), "all": gib(gpu_bytes)},
+    )
+
+
+def gib(size: int) -> str:
+    return f"{size / GIB:.1f} GiB"
+
+
+def _room(spec: Spec, facts: Facts) -> Check:
+    """Where each pod of each replica would go now; what keeps the other nodes out."""
+    if not facts.nodes:
+        return Check("room", None, _("The cluster's nodes are not known yet. Refresh the place."))
+    reasons = {node.name: why_not(spec.wanted, node) for node in facts.nodes}
+    fits = sum(pods_on(spec.wanted, node) for node in facts.nodes if not reasons[node.name])
+    wanted = spec.replicas * spec.wanted.resources.nodes
+    lines = tuple(f"{name}: {reason or _('has room')}" for name, reason in sorted(reasons.items()))
+    if fits >= wanted:
+        return Check("room", True, _("There is room for all %(count)d pods.") % {"count": wanted}, lines)
+    if fits:
+        return Check("room", False, _("There is room for %(fits)d of %(count)d pods now.") % {
+            "fits": fits, "count": wanted}, lines)
+    return Check("room", False, _("No node can take a pod now."), lines)
+
+
+def why_not(revision: RevisionSpec, node: NodeView) -> str:
+    """Why this node takes no pod of the revision now, with the figures, or ""."""
+    need, placement = revision.resources, revision.placement
+    if not node.ready:
+        return _("is not ready")
+    if not node.schedulable:
+        return _("is cordoned")
+    unmatched = {key: value for key, value in placement.node_selector.items() if node.labels.get(key) != value}
+    if unmatched:
+        return _("lacks the label %(label)s") % {"label": "=".join(next(iter(unmatched.items())))}
+    taint = next((taint for taint in node.taints if not _tolerated(taint, placement.tolerations)), None)
+    if taint is not None:
+        return _("has the taint %(taint)s, which the profile does not tolerate") % {"taint": taint.get("key", "")}
+    if need.gpus and node.simulated:
+        return _("has simulated GPUs only")
+    short = (("GPU", need.gpus, node.gpus_free, str), ("CPU", need.cpu_millis, node.cpu_free, _cpus),
+             (_("memory"), need.memory_bytes, node.memory_free, gib))
+    lacks: list[tuple[str, int, int, Callable[[int], str]]] = [one for one in short if one[1] > one[2]]
+    if lacks:
+        name, wanted, free, shown = lacks[0]
+        return _("%(what)s: %(wanted)s wanted, %(free)s free") % {
+            "what": name, "wanted": shown(wanted), "free": shown(max(0, free))}
+    return ""
+
+
+def _cpus(millis: int) -> str:
+    return f"{millis / 1000:g}"
+
+
+def pods_on(revision: RevisionSpec, node: NodeView) -> int:
+    """How many pods of the revision the node takes beside what it has."""
+    need = revision.resources
+    shares = [(need.gpus, node.gpus_free), (need.cpu_millis, node.cpu_free), (need.memory_bytes, node.memory_free)]
+    return min(free // wanted for wanted, free in shares if wanted)
+
+
+def _tolerated(taint: Mapping[str, Any], tolerations: tuple[Mapping[str, Any], ...]) -> bool:
+    if taint.get("effect") in NO_EFFECT:
+        return True
+    return any(_matches(taint, toleration) for toleration in tolerations)
+
+
+def _matches(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
+    """Kubernetes' rule: an empty key with Exists tolerates all, an empty effect every effect."""
+    if toleration.get("effect") not in (None, "", taint.get("effect")):
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in (None, "", taint.get("key"))
+    return toleration.get("key") == taint.get("key") and toleration.get("value", "") == taint.get("value", "")
+
+
+RULES: tuple[Callable[[Spec, Facts], Check | None], ...] = (
+    _reach, _name, _image, _token, _abilities, _simulated, _memory, _room, _quota, _storage,
+)

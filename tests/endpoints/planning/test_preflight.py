@@ -1,0 +1,107 @@
+"""What would stop a deployment, found before any object is made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from endpoints.planning.preflight import Check, Facts, NodeView, preflight, why_not
+from endpoints.targets.base import Autoscale, Placement, Resources, RevisionSpec, Spec, Trigger, Weights
+from models_catalog.sizing import GIB, Shape
+
+# Llama-3.1-8B: 32 layers, 8 of 32 heads keep keys, 131,072 bytes a token (facts.md 7.8).
+SHAPE = Shape(heads=32, kv_heads=8, per_token=131_072)
+NODE = NodeView("gpu-a", True, True, {"zone": "a"}, (), 90_000, 900 * GIB, 8, 8, "NVIDIA-H200", 140 * GIB)
+REVISION = RevisionSpec(
+    number=1, engine="vllm", release="vllm-0.32.0", device="cuda", task="chat", artifact_kind="huggingface",
+    artifact_location="org/model", artifact_revision="", arguments={"max-model-len": 8192}, environment={},
+    resources=Resources(4000, 32 * GIB, gpus=1), start_seconds=900, image="vllm/vllm-openai@sha256:0", weights_bytes=16 * 10**9)
+SPEC = Spec(uid=UUID(int=1), name="chat", external_name="chat-0123456789", workspace="team", cluster_id=1,
+            public_name="chat", generation=1, replicas=1, wanted=REVISION, namespace="ip-team-0")
+FACTS = Facts(nodes=(NODE,), shape=SHAPE, context_tokens=131_072, storage_classes=("standard",),
+              default_storage_class="standard", capabilities=frozenset({"keda", "lws"}))
+SCALER = Autoscale(1, 3, (Trigger("cpu", {"value": "60"}),))
+
+
+def revised(**changes: Any) -> Spec:
+    return replace(SPEC, wanted=replace(REVISION, **changes))
+
+
+def of(spec: Spec, facts: Facts, name: str) -> Check:
+    return next(check for check in preflight(spec, facts) if check.name == name)
+
+
+def test_a_sound_deployment_is_green_throughout() -> None:
+    assert {check.name: check.ok for check in preflight(SPEC, FACTS)} == {
+        "cluster": True, "name": True, "image": True, "memory": True, "room": True, "storage": True}
+
+
+BROKEN: list[tuple[str, Spec, Facts, str, str]] = [
+    ("cluster", SPEC, replace(FACTS, reachable=False, unreachable_why="timeout"), "cluster", "timeout"),
+    ("rights", SPEC, replace(FACTS, missing_rights=("patch statefulsets.apps",)), "cluster", "lacks rights"),
+    ("name", replace(SPEC, external_name="x" * 51), FACTS, "name", "51 characters"),
+    ("image", revised(image=""), FACTS, "image", "no container image"),
+    ("token", SPEC, replace(FACTS, gated=True), "token", "gated"),
+    ("lws", revised(resources=Resources(1, 1, gpus=8, nodes=2)), replace(FACTS, capabilities=frozenset()),
+     "controllers", "LeaderWorkerSet"),
+    ("keda", replace(SPEC, autoscale=SCALER), replace(FACTS, capabilities=frozenset()), "controllers", "KEDA"),
+    ("simulated", SPEC, replace(FACTS, nodes=(replace(NODE, simulated=True),)), "simulated", "crash"),
+    ("memory", revised(weights_bytes=140 * 10**9), FACTS, "memory", "does not fit"),
+    ("not ready", SPEC, replace(FACTS, nodes=(replace(NODE, ready=False),)), "room", "No node"),
+    ("two replicas, one GPU", replace(SPEC, replicas=2), replace(FACTS, nodes=(replace(NODE, gpus_free=1),)), "room", "1 of 2"),
+    ("quota", replace(SPEC, replicas=3), replace(FACTS, quota_left={"requests.nvidia.com/gpu": 2}), "quota", "too little"),
+    ("quota of the autoscaler's most", replace(SPEC, autoscale=SCALER), replace(FACTS, quota_left={"pods": 2}), "quota", "too"),
+]
+
+
+@pytest.mark.parametrize(("spec", "facts", "name", "words"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
+def test_each_broken_precondition_is_red_and_says_so(spec: Spec, facts: Facts, name: str, words: str) -> None:
+    first = preflight(spec, facts)[0]
+    assert first.ok is False
+    check = of(spec, facts, name)
+    assert check.ok is False
+    assert words in check.sentence
+
+
+WHY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {}, ""),
+    ({"schedulable": False}, {}, "is cordoned"),
+    ({}, {"placement": Placement(node_selector={"zone": "b"})}, "lacks the label zone=b"),
+    ({"taints": ({"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"},)}, {}, "has the taint nvidia.com/gpu, "
+     "which the profile does not tolerate"),
+    ({"taints": ({"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"},)},
+     {"placement": Placement(tolerations=({"key": "nvidia.com/gpu", "operator": "Exists"},))}, ""),
+    ({"taints": ({"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"},)},
+     {"placement": Placement(tolerations=({"key": "nvidia.com/gpu", "operator": "Equal", "value": "present"},))},
+     "has the taint nvidia.com/gpu, which the profile does not tolerate"),
+    ({"taints": ({"key": "x", "effect": "PreferNoSchedule"},)}, {}, ""),
+    ({"gpus_free": 0}, {}, "GPU: 1 wanted, 0 free"),
+    ({"cpu_free": 500}, {}, "CPU: 4 wanted, 0.5 free"),
+    ({"memory_free": GIB}, {}, "memory: 32.0 GiB wanted, 1.0 GiB free"),
+]
+
+
+@pytest.mark.parametrize(("node", "revision", "why"), WHY)
+def test_a_node_says_what_keeps_a_pod_out(node: dict[str, Any], revision: dict[str, Any], why: str) -> None:
+    assert why_not(replace(REVISION, **revision), replace(NODE, **node)) == why
+
+
+def test_the_sum_is_shown_with_the_models_own_figures() -> None:
+    lines = of(SPEC, FACTS, "memory").lines
+    assert lines[0] == "Weights on each GPU: 14.9 GiB"
+    assert lines[1] == "Cache for one full-length call: 1.0 GiB"  # 8192 tokens, facts.md 7.8
+    assert lines[3].endswith("of 128.8 GiB that the engine may take of 140.0 GiB")
+
+
+def test_a_copy_of_the_weights_needs_neither_token_nor_storage() -> None:
+    spec = revised(weights=Weights("copy"))
+    names = {check.name for check in preflight(spec, replace(FACTS, gated=True))}
+    assert not names & {"token", "storage"}
+
+
+def test_a_tag_and_an_unknown_inventory_are_marked_but_do_not_stop() -> None:
+    checks = preflight(revised(image="vllm:latest"), replace(FACTS, nodes=()))
+    assert {check.name: check.ok for check in checks if check.name in ("image", "room")} == {"image": None, "room": None}
