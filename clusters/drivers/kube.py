@@ -23,6 +23,7 @@ from portal.tenancy.net import check_url, checked_addresses
 
 from .kube_client import Kube, Listing
 from .kube_errors import KubeError, Problem
+from .kube_relay import RelayTransport
 from .kube_transport import (
     CONNECT,
     MOST_BYTES,
@@ -52,6 +53,8 @@ class DirectTransport:
             self._url = check_url(server)
         except Invalid as error:
             raise KubeError(Problem.UNREACHABLE, error.message) from error
+        if not (token.isascii() and token.isprintable()):  # an error of the HTTP library would quote it
+            raise KubeError(Problem.AUTH, _("The stored token has characters that no token has. Enter it again."))
         self._context = tls_context(ca, certificate, key)
         self._token = token
         self._lock = threading.Lock()
@@ -168,8 +171,12 @@ def direct(access: KubernetesAccess) -> Transport:
                            certificate=access.client_certificate, key=access.secret("client_key"))
 
 
-# How each kind of road is made; a second one puts itself here.
-transports: dict[str, Callable[[KubernetesAccess], Transport]] = {Through.DIRECT: direct}
+def relayed(access: KubernetesAccess) -> Transport:
+    return RelayTransport(access.cluster_id)
+
+
+# How each kind of road is made.
+transports: dict[str, Callable[[KubernetesAccess], Transport]] = {Through.DIRECT: direct, Through.AGENT: relayed}
 
 Identity = tuple[str, ...]
 
