@@ -37,16 +37,21 @@ class Credential:
         return not (self.token or self.client_certificate or self.client_key)
 
 
-def checked(given: Credential, now: datetime | None = None) -> tuple[Credential, list[str]]:
-    """The same in its one spelling, and warnings in words. Raises Invalid with the field that is wrong."""
+def checked(given: Credential, now: datetime | None = None, *, may_be_empty: bool = False) -> tuple[Credential, list[str]]:
+    """The same in its one spelling, and warnings in words. Raises Invalid with the field that is wrong.
+
+    `may_be_empty` accepts an address and a CA alone, where the credential is kept already.
+    """
     now = now or datetime.now(UTC)
     stripped = Credential(str(check_url(given.server.strip(), field="server")), _pem(given.ca), given.token.strip(),
                           _pem(given.client_certificate), _pem(given.client_key))
     if stripped.token and (stripped.client_certificate or stripped.client_key):
         raise Invalid(_("Give a token or a client certificate, not both."), field="token")
-    if stripped.is_empty:
+    if stripped.is_empty and not may_be_empty:
         raise Invalid(_("Give a token, or a client certificate with its key."), field="token")
     _check_ca(stripped.ca, now)
+    if stripped.is_empty:
+        return stripped, []
     if stripped.token:
         return stripped, _check_token(stripped.token, now)
     return stripped, _check_pair(stripped.client_certificate, stripped.client_key, now)

@@ -15,6 +15,10 @@ class ClusterKind(TextChoices):
     HOSTS = "hosts", _("Hosts with an agent")
 
 
+# Kinds of places with a Kubernetes API of their own.
+KUBERNETES_KINDS = frozenset({ClusterKind.KUBERNETES, ClusterKind.HYPERPOD})
+
+
 class Reach(TextChoices):
     """Whether the portal gets through to a cluster's API, by the last call; a failed look never blames endpoints."""
 

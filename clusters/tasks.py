@@ -5,8 +5,17 @@ from __future__ import annotations
 from celery import shared_task
 
 from . import services
+from .models import Cluster
 
 
 @shared_task
 def mark_lost_hosts() -> None:
     services.mark_lost_hosts()
+
+
+@shared_task
+def check_place(uid: str) -> None:
+    """Test a place's connection after it was changed."""
+    place = Cluster.objects.filter(uid=uid).first()
+    if place is not None:
+        services.check_access(place)

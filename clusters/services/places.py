@@ -8,12 +8,15 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from clusters.models import Cluster
+from clusters.models import Cluster, KubernetesAccess
+from clusters.namespaces import workspace_namespace
+from clusters.states import KUBERNETES_KINDS, Reach
 from portal.tenancy import audit
 from portal.tenancy.actor import Actor
 from portal.tenancy.db import retry_tx
 from portal.tenancy.errors import Conflict, Invalid
 
+MOST_ORPHANS = 1000  # kept in the audit
 AUDITED = ("name", "kind", "workspace", "description", "paused")
 
 
@@ -54,9 +57,43 @@ def change_place(actor: Actor, row: Cluster, **values: Any) -> Cluster:
 def delete_place(actor: Actor, row: Cluster) -> None:
     """Delete an empty place. Raises Conflict while hosts or endpoints belong to it."""
     actor.require_operator()
-    if row.nodes.exists() or _endpoints(row).exists():
+    if not is_empty(row):
         raise Conflict(_("%(name)s still has hosts or endpoints.") % {"name": row.name}, code="not_empty")
     audit.record(actor, "delete", row, workspace=row.workspace, before=audit.snapshot(row, AUDITED))
+    row.delete()
+
+
+def is_empty(row: Cluster) -> bool:
+    """Whether nothing would lose its home. The nodes of a Kubernetes cluster are only what was last seen there."""
+    return not _endpoints(row).exists() and (row.kind in KUBERNETES_KINDS or not row.nodes.exists())
+
+
+def orphans(row: Cluster) -> list[str]:
+    """Where the objects of a place's endpoints are in its cluster: namespace and name, one for each endpoint."""
+    endpoints = _endpoints(row).select_related("workspace").order_by("workspace__slug", "name")
+    return [f"{workspace_namespace(endpoint.workspace)}/{endpoint.external_name}" for endpoint in endpoints]
+
+
+@retry_tx
+def forget_place(actor: Actor, row: Cluster) -> None:
+    """Take a Kubernetes cluster that is gone out of the portal, with its endpoints; nothing is deleted over there.
+
+    Raises Conflict while the cluster can be reached: then its endpoints are deleted in order.
+    """
+    actor.require_operator()
+    access = KubernetesAccess.objects.filter(cluster=row).first()
+    if row.kind not in KUBERNETES_KINDS:
+        raise Invalid(_("This place has no Kubernetes API."), field="kind")
+    if access is not None and access.reach in (Reach.OK, Reach.FORBIDDEN):
+        raise Conflict(_("%(name)s can be reached. Delete its endpoints, then the place.") % {"name": row.name},
+                       code="in_use")
+    left = orphans(row)
+    _endpoints(row).update(wanted=None, serving=None)  # they protect their revisions
+    for endpoint in _endpoints(row).select_related("workspace"):
+        audit.record(actor, "forget", endpoint, workspace=endpoint.workspace, before=audit.snapshot(endpoint))
+        endpoint.delete()
+    audit.record(actor, "forget", row, workspace=row.workspace,
+                 before={**audit.snapshot(row, AUDITED), "orphans": left[:MOST_ORPHANS]})
     row.delete()
 
 

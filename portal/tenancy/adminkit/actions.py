@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import Any
@@ -58,12 +59,13 @@ class Verb:
     danger: bool
     typed_name: bool
     immediate: bool
+    repeatable: bool
     act: Callable[..., Any]
 
 
 def confirmed(
     label: Any, *, permission: str, form: type[ConfirmForm] | None = None, explain: Any = "", danger: bool = False,
-    typed_name: bool = False, immediate: bool = False, icon: str = "",
+    typed_name: bool = False, immediate: bool = False, repeatable: bool = False, icon: str = "",
 ) -> Callable[[Callable[..., Any]], Any]:
     """Turn ``def act(self, request, row, **form values)`` into an action with a confirmation page.
 
@@ -71,11 +73,12 @@ def confirmed(
     sentence that says what will happen. `typed_name` asks for the name of a single row, and for a tick where
     there are many. `immediate` reports "done" rather than "started". The method calls one service; a
     PortalError from it becomes a message with the row's name. A method that returns a page (a secret shown once)
-    has it shown instead of the messages, the first time only.
+    has it shown instead of the messages, the first time only. `repeatable` is for what only asks the outside: it
+    runs outside a transaction, since nobody may wait for another system inside one, and again when it is sent again.
     """
 
     def wrap(act: Callable[..., Any]) -> Any:
-        verb = Verb(act.__name__, label, permission, explain, form, danger, typed_name, immediate, act)
+        verb = Verb(act.__name__, label, permission, explain, form, danger, typed_name, immediate, repeatable, act)
 
         def action(
             self: PortalAdmin, request: HttpRequest, queryset: QuerySet[Any] | None = None, *, object_id: str = "",
@@ -181,6 +184,8 @@ def _perform(run: Run, form: ConfirmForm) -> list[list[Any]]:
         refusals += [_("There is no such object.")] * chosen.missing
         return Answer(200, _summary(run.verb, len(chosen.rows) + chosen.missing - len(refusals), refusals))
 
+    if run.verb.repeatable:
+        return list(make().body)
     try:
         answer = once(scope=f"admin:{run.request.user.pk}", key=post[TOKEN][:64] or "-", make=make,
                       body=json.dumps([run.verb.name, run.request.path, said]).encode())
@@ -192,7 +197,7 @@ def _perform(run: Run, form: ConfirmForm) -> list[list[Any]]:
 def _refusal(run: Run, row: Any, values: dict[str, Any]) -> str:
     name = str(row)
     try:
-        with transaction.atomic():
+        with nullcontext() if run.verb.repeatable else transaction.atomic():
             answer = run.verb.act(run.page, run.request, row, **values)
     except PortalError as error:
         return f"{name}: {error.message}"

@@ -1,0 +1,172 @@
+"""The connection test: what a cluster is, which optional parts it has, and which rights the credential lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from clusters.capabilities import CAPABILITIES, FAKE_GPU_LABEL
+from clusters.drivers import kinds
+from clusters.drivers.kube import Kube, forget, kube_for
+from clusters.drivers.kube_errors import KubeError, Problem
+from clusters.models import Cluster, KubernetesAccess
+from clusters.rbac import HOME, IN_WORKSPACES, WIDE, Right
+from clusters.states import Reach, Through
+from portal.tenancy.actor import Actor
+from portal.tenancy.db import retry_tx
+from portal.tenancy.text import clean
+
+from .connect import access_of
+
+AT_ONCE = 8  # access reviews, one for each verb and kind, side by side
+_REACH = {
+    Problem.AUTH: Reach.AUTH_FAILED, Problem.FORBIDDEN: Reach.FORBIDDEN, Problem.TLS: Reach.TLS_FAILED,
+    Problem.UNREACHABLE: Reach.UNREACHABLE, Problem.BUSY: Reach.UNREACHABLE,
+}
+# Where CRDs and their operators say which release they are.
+_RELEASE = ("app.kubernetes.io/version", "gateway.networking.k8s.io/bundle-version", "operator.prometheus.io/version")
+
+
+@dataclass(frozen=True)
+class Check:
+    """`capabilities` and `missing_rights` in the form that `KubernetesAccess` keeps; empty where nothing was reached."""
+
+    reach: Reach
+    message: str = ""
+    version: str = ""
+    user: str = ""
+    capabilities: dict[str, dict[str, Any]] = field(default_factory=dict)
+    missing_rights: list[dict[str, str]] = field(default_factory=list)
+
+
+class _Meta(msgspec.Struct):
+    labels: dict[str, str] = {}
+
+
+class _Labelled(msgspec.Struct):
+    metadata: _Meta = msgspec.field(default_factory=_Meta)
+
+
+def check_place(actor: Actor, place: Cluster) -> Check:
+    """Ask the cluster everything anew, for a person. Raises NotAllowed, Invalid for a place without a Kubernetes API."""
+    actor.require_operator()
+    access_of(place)
+    forget(place)  # what failed before is no reason not to try now
+    return check_access(place)
+
+
+def check_access(place: Cluster) -> Check:
+    """Ask the cluster and keep what it says. Never raises for what the cluster does; not inside a transaction."""
+    access = access_of(place)
+    try:
+        found = look(kube_for(place), at_once=AT_ONCE if access.through == Through.DIRECT else 1)
+    except KubeError as error:
+        found = Check(reach_of(error), error.message)
+    if access.pk:
+        _keep(access, found)
+    return found
+
+
+def look(kube: Kube, *, at_once: int = AT_ONCE) -> Check:
+    """Everything that a test asks. Raises KubeError where the first calls fail."""
+    version, user = kube.version(), kube.whoami()
+    capabilities = dict(_capabilities(kube))
+    missing = missing_rights(kube, {name for name, found in capabilities.items() if found["found"]}, at_once=at_once)
+    if not missing:
+        return Check(Reach.OK, "", version, user, capabilities)
+    message = _("%(n)d rights are missing, the first: %(verb)s %(resource)s.") % {"n": len(missing), **missing[0]}
+    return Check(Reach.FORBIDDEN, message, version, user, capabilities, missing)
+
+
+def missing_rights(kube: Kube, found: Iterable[str], *, at_once: int = AT_ONCE) -> list[dict[str, str]]:
+    """Each right of the tables that the credential lacks; those for parts that are not there are not asked for.
+
+    `at_once` is 1 where the road to the cluster goes through the database: its connections belong to one thread.
+    """
+    have = {"", *found}
+    asked = [(right, verb, namespace) for rights, namespace in ((WIDE, ""), (IN_WORKSPACES, HOME))
+             for right in rights if right.needs in have for verb in right.verbs]
+    if at_once == 1:
+        answers = [_may(kube, *one) for one in asked]
+    else:
+        with ThreadPoolExecutor(at_once) as pool:
+            answers = list(pool.map(lambda one: _may(kube, *one), asked))
+    return [{"verb": verb, "resource": right.resource, "namespace": namespace}
+            for (right, verb, namespace), allowed in zip(asked, answers, strict=True) if not allowed]
+
+
+def _may(kube: Kube, right: Right, verb: str, namespace: str) -> bool:
+    name = right.names[0] if right.names else ""
+    return kube.may(verb, right.kind, namespace, right.subresource, name)
+
+
+def _capabilities(kube: Kube) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in CAPABILITIES:
+        if one.kind is None:
+            yield one.name, {"found": _has_fake_gpus(kube), "version": "", "release": ""}
+        elif kube.has(one.kind):
+            yield one.name, {"found": True, "version": one.kind.version, "release": _release_of(kube, one.kind)}
+        else:
+            yield one.name, {"found": False, "version": "", "release": ""}
+
+
+def _release_of(kube: Kube, kind: kinds.Kind) -> str:
+    """The release that the CRD names, "" where it names none or may not be read."""
+    try:
+        found = kube.get(kinds.CRD, "", f"{kind.plural}.{kind.group}") or {}
+    except KubeError as error:
+        if error.is_of_the_cluster:
+            raise
+        return ""
+    meta = found.get("metadata", {})
+    marks = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
+    return next((clean(marks[key], 40) for key in _RELEASE if key in marks), "")
+
+
+def _has_fake_gpus(kube: Kube) -> bool:
+    try:
+        return bool(kube.list(kinds.NODE, _Labelled, labels=f"{FAKE_GPU_LABEL}=true").items)
+    except KubeError as error:
+        if error.is_of_the_cluster:
+            raise
+        return False  # the missing right to list nodes is named beside
+
+
+def reach_of(error: KubeError | None) -> Reach:
+    """What the outcome of a call says about the connection; most refusals of single objects say that it works."""
+    return Reach.OK if error is None else _REACH.get(error.problem, Reach.OK)
+
+
+@retry_tx
+def note_reach(access: KubernetesAccess, error: KubeError | None) -> None:
+    """Keep what the last look said about the connection; one query where nothing changed."""
+    reach = reach_of(error)
+    if reach == Reach.OK and access.missing_rights:
+        reach = Reach.FORBIDDEN
+    message = clean(error.message, 500) if error is not None and reach != Reach.OK else ""
+    if error is None and reach == Reach.FORBIDDEN:
+        message = access.message
+    rows = KubernetesAccess.objects.filter(pk=access.pk).exclude(reach=reach, message=message)
+    rows.update(reach_since=_since(reach), reach=reach, message=message)
+
+
+@retry_tx
+def _keep(access: KubernetesAccess, found: Check) -> None:
+    """Write the result, unless the connection was changed meanwhile: then another test is on its way."""
+    values: dict[str, Any] = {"reach": found.reach, "message": clean(found.message, 500), "checked_at": Now()}
+    if found.version:
+        values |= {"version": found.version, "capabilities": found.capabilities, "missing_rights": found.missing_rights}
+    same = Q(pk=access.pk, server=access.server, token=access.token, client_key=access.client_key, ca=access.ca)
+    KubernetesAccess.objects.filter(same).update(reach_since=_since(found.reach), **values)
+
+
+def _since(reach: Reach) -> Case:
+    """Now where the state changes, else what it was; read before the update writes the state, on every database."""
+    return Case(When(reach=Value(reach), then=F("reach_since")), default=Now())
