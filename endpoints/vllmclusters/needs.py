@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,21 +43,25 @@ def read(spec: Mapping[str, Any], vllm: Mapping[str, Any], weights_bytes: int, n
         notes += unknown(part, KNOWN, f"{RESOURCES}.{path}")
     tensor = whole_at(vllm, "tensorParallelSize", "spec.vllm.tensorParallelSize")
     pipeline = whole_at(vllm, "pipelineParallelSize", "spec.vllm.pipelineParallelSize")
-    gpus = max(_amount(requests, "requests", GPU, quantities.whole), _amount(limits, "limits", GPU, quantities.whole))
+    gpus = max(_amount(requests, "requests", GPU), _amount(limits, "limits", GPU))
     nodes = _nodes(gpus, tensor, pipeline, notes)
-    cpu = _amount(requests, "requests", "cpu", quantities.millis) or _amount(limits, "limits", "cpu", quantities.millis)
+    cpu = _amount(requests, "requests", "cpu", "m") or _amount(limits, "limits", "cpu", "m")
     return Needs(cpu_millis=cpu or DEFAULT_CPU, memory_bytes=_memory(requests, limits, gpus, weights_bytes, notes),
                  gpus=gpus, nodes=nodes, tensor=tensor, pipeline=pipeline)
 
 
-def _amount(part: Mapping[str, Any], path: str, name: str, read_one: Callable[[object], int]) -> int:
-    if part.get(name) is None:
+def _amount(part: Mapping[str, Any], path: str, name: str, unit: str = "") -> int:
+    value = part.get(name)
+    if value is None:
         return 0
     try:
-        return read_one(part[name])
-    except ValueError as error:
+        found = quantities.whole(value, unit) if isinstance(value, str | int | float) else -1
+    except ValueError:
+        found = -1
+    if found < 0:
         path = f"{RESOURCES}.{path}.{name}"
-        raise Invalid(_("%(path)s is no quantity, such as 500m, 2 or 16Gi.") % {"path": path}, field=path) from error
+        raise Invalid(_("%(path)s is no quantity, such as 500m, 2 or 16Gi.") % {"path": path}, field=path)
+    return found
 
 
 def _nodes(gpus: int, tensor: int, pipeline: int, notes: list[str]) -> int:
@@ -83,8 +87,8 @@ def _nodes(gpus: int, tensor: int, pipeline: int, notes: list[str]) -> int:
 
 def _memory(requests: Mapping[str, Any], limits: Mapping[str, Any], gpus: int, weights_bytes: int, notes: list[str]) -> int:
     """The limit, promised whole: an engine takes its memory at the start and is killed where it was only hoped for."""
-    asked = _amount(requests, "requests", "memory", quantities.whole)
-    most = _amount(limits, "limits", "memory", quantities.whole)
+    asked = _amount(requests, "requests", "memory")
+    most = _amount(limits, "limits", "memory")
     found = most or asked
     if not found:
         notes.append(_("No memory is asked for: each replica gets %(memory)s.") % {"memory": memory(DEFAULT_MEMORY)})

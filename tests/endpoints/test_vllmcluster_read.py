@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from clusters import quantities
 from endpoints.autoscale import check_autoscale
 from endpoints.states import Status
 from endpoints.vllmclusters import ModelFacts, Seen, Wished, model_of, read, refused_status, status_of
@@ -118,7 +117,8 @@ def test_parallel_sizes_decide_over_how_many_nodes_a_replica_goes(
     ("basic", {"model__maxModelLength": "2k"}, "spec.model.maxModelLength"), ("basic", {"replicas": -1}, "spec.replicas"),
     ("basic", {"replicas": "2"}, "spec.replicas"), ("basic", {"vllm__tensorParallelSize": 2}, "limits"),
     ("basic", {"vllm__tensorParallelSize": 0}, "tensorParallelSize"), ("basic", {"vllm": 1}, "spec.vllm"),
-    ("basic", {"resources__resources__requests__memory": "lots"}, "spec.resources.resources.requests.memory"),
+    *[("basic", {"resources__resources__requests__memory": text}, "spec.resources.resources.requests.memory")
+      for text in ("lots", "-1Gi", [], "4 GiB")],
     ("advanced", {"vllm__tensorParallelSize": 4}, "tensorParallelSize"),
     ("advanced", {"vllm__tensorParallelSize": 3}, "tensorParallelSize"),
     ("advanced", {"vllm__gpuMemoryUtilization": "90%"}, "spec.vllm.gpuMemoryUtilization"),
@@ -170,20 +170,6 @@ def test_reading_changes_nothing() -> None:
     before = copy.deepcopy(manifest)
     read(manifest, LLAMA)
     assert manifest == before
-
-
-@pytest.mark.parametrize(("text", "whole", "millis"), [
-    ("2", 2, 2000), (2, 2, 2000), ("500m", 1, 500), ("0.5", 1, 500), ("4Gi", 4 * GIB, 4000 * GIB),
-    ("4G", 4 * 10**9, 4 * 10**12), ("1e3", 1000, 10**6), ("1Ki", 1024, 1024_000), ("+1", 1, 1000), (".5", 1, 500), ("1u", 1, 1),
-])
-def test_quantities_are_read_as_kubernetes_reads_them(text: Any, whole: int, millis: int) -> None:
-    assert (quantities.whole(text), quantities.millis(text)) == (whole, millis)
-
-
-@pytest.mark.parametrize("text", ["", "lots", "-1", "1 Gi", "1gi", "0x10", "1e999", None, True, [], "9" * 30, "١"])
-def test_what_is_no_quantity_is_refused(text: Any) -> None:
-    with pytest.raises(ValueError, match="not a quantity"):
-        quantities.whole(text)
 
 
 # The way back
