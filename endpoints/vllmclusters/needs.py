@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,17 +45,17 @@ def read(spec: Mapping[str, Any], vllm: Mapping[str, Any], weights_bytes: int, n
     pipeline = whole_at(vllm, "pipelineParallelSize", "spec.vllm.pipelineParallelSize")
     gpus = max(_amount(requests, "requests", GPU), _amount(limits, "limits", GPU))
     nodes = _nodes(gpus, tensor, pipeline, notes)
-    cpu = _amount(requests, "requests", "cpu", "m") or _amount(limits, "limits", "cpu", "m")
+    cpu = _amount(requests, "requests", "cpu", quantities.millis) or _amount(limits, "limits", "cpu", quantities.millis)
     return Needs(cpu_millis=cpu or DEFAULT_CPU, memory_bytes=_memory(requests, limits, gpus, weights_bytes, notes),
                  gpus=gpus, nodes=nodes, tensor=tensor, pipeline=pipeline)
 
 
-def _amount(part: Mapping[str, Any], path: str, name: str, unit: str = "") -> int:
+def _amount(part: Mapping[str, Any], path: str, name: str, read_one: Callable[[object], int] = quantities.whole) -> int:
     value = part.get(name)
     if value is None:
         return 0
     try:
-        found = quantities.whole(value, unit) if isinstance(value, str | int | float) else -1
+        found = read_one(value) if isinstance(value, str | int | float) else -1
     except ValueError:
         found = -1
     if found < 0:
