@@ -55,6 +55,8 @@ _STAGE_OF_EVENT = {
     "FailedAttachVolume": Stage.PLACED, "FailedCreatePodSandBox": Stage.PLACED, "Pulling": Stage.PLACED,
     "InspectFailed": Stage.PLACED, "Unhealthy": Stage.RAN, "Killing": Stage.RAN, "BackOff": Stage.RAN,
 }
+# A pod that takes the name of one that was thrown out may be thrown out again.
+_OUTLIVE_THEIR_POD = frozenset({"Evicted", "Preempted", "TaintManagerEviction"})
 
 
 def stage_of(replica: Replica) -> Stage:
@@ -73,10 +75,10 @@ def clues_of(seen: Evidence) -> list[Clue]:
             found += _of_replica(replica)
     for condition in seen.conditions:
         found.append(_of_condition(condition))
-    stages = {f"Pod/{replica.name}": stage_of(replica) for replica in seen.replicas}
+    pods = {f"Pod/{replica.name}": replica for replica in seen.replicas}
     complete = seen.wanted > 0 and len(seen.replicas) >= seen.wanted
     for event in seen.events:
-        if event.warning and not _is_over(event, stages, complete=complete):
+        if event.warning and not _is_over(event, pods, complete=complete):
             found += _of_event(event)
     return found
 
@@ -117,13 +119,16 @@ def _of_condition(condition: Condition) -> Clue:
                 figures={"object": name, "reason": condition.reason})
 
 
-def _is_over(event: Happening, stages: Mapping[str, Stage], *, complete: bool) -> bool:
-    """Whether what the event complains of has gone by: its pod came further, or every pod is there."""
+def _is_over(event: Happening, pods: Mapping[str, Replica], *, complete: bool) -> bool:
+    """Whether what the event complains of has gone by: its pod came further or was made anew, or every pod is there."""
     if event.reason == "FailedCreate":
         return complete
-    stage = stages.get(event.object)
-    if stage is None:
-        return False
+    pod = pods.get(event.object)
+    if pod is None:
+        return event.object.startswith("Pod/") and bool(pods)
+    if pod.made_at and event.last and event.last < pod.made_at and event.reason not in _OUTLIVE_THEIR_POD:
+        return True
+    stage = stage_of(pod)
     return stage == Stage.READY or stage > _STAGE_OF_EVENT.get(event.reason, Stage.RAN)
 
 

@@ -47,18 +47,22 @@ class Replica:
     exit_code: int | None = None
     restarts: int = 0
     unplaced: str = ""
+    made_at: datetime | None = None
     since: datetime | None = None
     ended_at: datetime | None = None
+    container: str = ""
     log: str = ""
     previous_log: str = ""
     # Its node's GPUs are made up by a fake GPU operator.
     simulated: bool = False
     going: bool = False
+    # Whether it answers the calls of its replica, which may have more pods on other nodes.
+    leads: bool = True
 
     @property
     def ran(self) -> bool:
         """Whether its container has run at least once."""
-        return bool(self.restarts or self.exit_code is not None or self.log or self.previous_log)
+        return bool(self.phase == "Running" or self.restarts or self.exit_code is not None or self.log or self.previous_log)
 
 
 @dataclass(frozen=True)

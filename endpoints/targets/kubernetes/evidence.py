@@ -1,0 +1,301 @@
+"""What a cluster shows of one endpoint, in at most eight calls: pods, events, and around them what a wish needs.
+
+Reasons and messages are those of the kubelet, the scheduler and the controllers (Kubernetes 1.28 to 1.36), cleaned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from django.utils import timezone
+
+from clusters.drivers.kinds import EVENT, HTTP_ROUTE, POD, PVC, SCALED_OBJECT, Kind
+from clusters.drivers.kube import Kube, KubeError
+from clusters.models import Cluster, Node
+from clusters.namespaces import ENDPOINT_UID, REVISION
+from endpoints.explaining import Condition, Evidence, Happening, Replica
+from endpoints.targets.base import LOG_CHARS, LOG_LINES, Spec, asked_of
+from portal.tenancy.text import clean
+
+from .keda import scaler_name
+from .names import LWS_GROUP_INDEX, LWS_WORKER_INDEX
+from .weights import claim_of
+
+POD_INDEX = "apps.kubernetes.io/pod-index"
+ENGINE = "engine"
+MOST_CALLS = 8
+MOST_EVENTS = 100
+SAID = 1000
+T = TypeVar("T")
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# Events of type Normal that tell of a trouble all the same.
+TELLING = ("failed liveness probe", "failed startup probe", "Preempted by")
+
+
+class _Struct(msgspec.Struct, rename="camel", frozen=True):
+    """Only the fields that are looked at; what a server leaves out or sends as null has a default."""
+
+
+class _Ended(_Struct, frozen=True):
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    finished_at: datetime | None = None
+
+
+class _Waiting(_Struct, frozen=True):
+    reason: str = ""
+    message: str = ""
+
+
+class _State(_Struct, frozen=True):
+    waiting: _Waiting | None = None
+    terminated: _Ended | None = None
+
+
+class _Container(_Struct, frozen=True):
+    name: str
+    ready: bool = False
+    restart_count: int = 0
+    state: _State = _State()
+    last_state: _State = _State()
+
+
+class _Condition(_Struct, frozen=True):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+
+class _Status(_Struct, frozen=True):
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    conditions: tuple[_Condition, ...] | None = ()
+    container_statuses: tuple[_Container, ...] | None = ()
+    init_container_statuses: tuple[_Container, ...] | None = ()
+    start_time: datetime | None = None
+
+
+class _Meta(_Struct, frozen=True):
+    name: str
+    labels: Mapping[str, str] | None = None
+    deletion_timestamp: datetime | None = None
+    creation_timestamp: datetime | None = None
+
+
+class _PodSpec(_Struct, frozen=True):
+    node_name: str = ""
+
+
+class Pod(_Struct, frozen=True):
+    metadata: _Meta
+    spec: _PodSpec = _PodSpec()
+    status: _Status = _Status()
+
+
+class _Ref(_Struct, frozen=True):
+    kind: str = ""
+    name: str = ""
+
+
+class _Series(_Struct, frozen=True):
+    count: int = 1
+    last_observed_time: datetime | None = None
+
+
+class ClusterEvent(_Struct, frozen=True):
+    metadata: _Meta
+    involved_object: _Ref
+    reason: str = ""
+    message: str = ""
+    type: str = ""
+    count: int | None = 1
+    series: _Series | None = None
+    first_timestamp: datetime | None = None
+    last_timestamp: datetime | None = None
+    event_time: datetime | None = None
+
+
+class Gatherer:
+    """One look at one endpoint. What can't be read is named in `unread`, so that its absence is no good news."""
+
+    def __init__(self, kube: Kube, cluster: Cluster, spec: Spec) -> None:
+        self.kube = kube
+        self.cluster = cluster
+        self.spec = spec
+        self.left = MOST_CALLS
+        self.unread: list[str] = []
+
+    def gather(self, *, deep: bool = True, routed: bool = False) -> Evidence:
+        """Raises KubeError where not even the pods can be listed. `routed` says that an HTTPRoute should be there."""
+        replicas = self.replicas()
+        events = self._events({replica.name for replica in replicas})
+        conditions = [*self._nodes(replicas)]
+        if deep:
+            conditions += self._around(routed=routed)
+            replicas = self._with_logs(replicas)
+        return Evidence(
+            wanted=self.spec.replicas * self.spec.wanted.resources.nodes, looked_at=timezone.now(),
+            replicas=tuple(replicas), conditions=tuple(conditions), events=tuple(events), asked=asked_of(self.spec),
+            unread=tuple(self.unread))
+
+    def replicas(self) -> list[Replica]:
+        """Every pod of the endpoint, in the order of their names."""
+        self.left -= 1
+        simulated = set(Node.objects.filter(cluster=self.cluster, simulated=True).values_list("name", flat=True))
+        found = [replica_of(pod, simulated) for pod in _pods(self.kube, self.spec)]
+        return sorted(found, key=lambda one: (one.index, one.name))
+
+    def _events(self, pods: set[str]) -> list[Happening]:
+        """The newest events of our objects; those of pods that were there before count as ours by their name."""
+        with_ours = self._read("events", lambda: self.kube.list(EVENT, ClusterEvent, namespace=self.spec.namespace).items)
+        name = self.spec.object_name
+        claim = claim_of(self.spec.wanted)
+        ours = {name, *pods, *({claim.claim} if claim else ())}
+        found = [happening_of(event) for event in with_ours or ()
+                 if event.involved_object.name in ours or event.involved_object.name.startswith(f"{name}-")]
+        return sorted(found, key=lambda one: one.last or LONG_AGO, reverse=True)[:MOST_EVENTS]
+
+    def _nodes(self, replicas: Iterable[Replica]) -> Iterator[Condition]:
+        """What the inventory knows of the nodes of our pods."""
+        names = {replica.node for replica in replicas if replica.node and not replica.ready}
+        for node in Node.objects.filter(cluster=self.cluster, name__in=names, ready=False) if names else ():
+            yield Condition(f"Node/{node.name}", "Ready", "Unknown", "NodeStatusUnknown", clean(node.message, SAID))
+
+    def _around(self, *, routed: bool) -> Iterator[Condition]:
+        claim = claim_of(self.spec.wanted)
+        if claim is not None and (found := self._get(PVC, claim.claim)):
+            phase = str(found.get("status", {}).get("phase", ""))
+            yield Condition(f"PersistentVolumeClaim/{claim.claim}", "Phase", phase)
+        if self.spec.autoscale is not None and (found := self._get(SCALED_OBJECT, scaler_name(self.spec))):
+            yield from conditions_of("ScaledObject", found, found.get("status", {}).get("conditions"))
+        if routed and (found := self._get(HTTP_ROUTE, self.spec.object_name)):
+            for parent in found.get("status", {}).get("parents") or ():
+                yield from conditions_of("HTTPRoute", found, parent.get("conditions"))
+
+    def _get(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        return self._read(kind.resource, lambda: self.kube.get(kind, self.spec.namespace, name))
+
+    def _read(self, what: str, ask: Callable[[], T | None]) -> T | None:
+        """One call within the budget; a refusal of this kind alone leaves a gap and not an error."""
+        if self.left <= 0:
+            self.unread.append(what)
+            return None
+        self.left -= 1
+        try:
+            return ask()
+        except KubeError as error:
+            self.unread.append(f"{what}: {clean(error.message, 200)}")
+            return None
+
+    def _with_logs(self, replicas: list[Replica]) -> list[Replica]:
+        """With the last lines of those that are worst off: of their run before first, where causes stand."""
+        worst = sorted((one for one in replicas if not one.ready and not one.going and one.ran),
+                       key=lambda one: (one.exit_code is None, -one.restarts, one.index))
+        read: dict[str, Replica] = {}
+        for one in worst:
+            if self.left <= 0:
+                break
+            previous = self._log(one, previous=True) if one.restarts else ""
+            current = self._log(one, previous=False) if self.left > 0 and (not previous or not read) else ""
+            read[one.name] = replace(one, log=current, previous_log=previous)
+        return [read.get(one.name, one) for one in replicas]
+
+    def _log(self, replica: Replica, *, previous: bool) -> str:
+        said = self._read(f"log of {replica.name}", lambda: self.kube.read_log(
+            self.spec.namespace, replica.name, replica.container, lines=LOG_LINES, previous=previous))
+        return clean(said or "", LOG_CHARS)
+
+
+def read_log(kube: Kube, spec: Spec, *, replica: int, previous: bool, lines: int) -> str:
+    """The last lines of a replica's newest pod; "" where there is none, or it has not run yet. Raises KubeError."""
+    pods = [replica_of(pod) for pod in _pods(kube, spec)]
+    mine = sorted((pod for pod in pods if pod.index == replica), key=lambda pod: (pod.going, not pod.leads, -pod.revision))
+    if not mine or not (mine[0].ran or mine[0].ready):
+        return ""
+    return kube.read_log(spec.namespace, mine[0].name, mine[0].container, lines=lines, previous=previous)
+
+
+def _pods(kube: Kube, spec: Spec) -> list[Pod]:
+    return kube.list(POD, Pod, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
+
+
+def replica_of(pod: Pod, simulated: Collection[str] = ()) -> Replica:
+    """A pod as evidence. Pure."""
+    labels, status = pod.metadata.labels or {}, pod.status
+    conditions = {condition.type: condition for condition in status.conditions or ()}
+    told = _telling(status)
+    ended = told.state.terminated or told.last_state.terminated
+    waiting, placed = told.state.waiting or _Waiting(), conditions.get("PodScheduled")
+    thrown_out = status.phase == "Failed" and bool(status.reason)
+    return Replica(
+        name=pod.metadata.name, index=_index(pod), phase=status.phase, node=pod.spec.node_name,
+        ready=_is("Ready", conditions) and not pod.metadata.deletion_timestamp, revision=_number(labels.get(REVISION, "")),
+        waiting=waiting.reason, message=clean(waiting.message, SAID),
+        ended=status.reason if thrown_out else ended.reason if ended else "",
+        ended_because=clean(status.message if thrown_out else ended.message if ended else "", SAID),
+        exit_code=ended.exit_code if ended else None, restarts=told.restart_count,
+        unplaced=clean(placed.message, SAID) if placed and placed.status == "False" else "",
+        made_at=pod.metadata.creation_timestamp, since=_since(conditions) or status.start_time,
+        ended_at=ended.finished_at if ended else None, container=told.name, simulated=pod.spec.node_name in simulated,
+        leads=labels.get(LWS_WORKER_INDEX, "0") == "0", going=pod.metadata.deletion_timestamp is not None)
+
+
+def _telling(status: _Status) -> _Container:
+    """The container whose state matters: one that prepares the pod and has not ended well, else the engine."""
+    for container in status.init_container_statuses or ():
+        ended = container.state.terminated
+        if not container.ready and (ended is None or ended.exit_code):
+            return container
+    own = {container.name: container for container in status.container_statuses or ()}
+    return own.get(ENGINE) or next(iter(own.values()), _Container(ENGINE))
+
+
+def _is(type_: str, conditions: Mapping[str, _Condition]) -> bool:
+    return type_ in conditions and conditions[type_].status == "True"
+
+
+def _since(conditions: Mapping[str, _Condition]) -> datetime | None:
+    """When it last became ready, or stopped being so."""
+    return conditions["Ready"].last_transition_time if "Ready" in conditions else None
+
+
+def _index(pod: Pod) -> int:
+    """The number of the replica: the pod's in a StatefulSet, its group's in a LeaderWorkerSet."""
+    labels = pod.metadata.labels or {}
+    named = labels.get(LWS_GROUP_INDEX) or labels.get(POD_INDEX) or pod.metadata.name.rpartition("-")[2]
+    return _number(named)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
+def happening_of(event: ClusterEvent) -> Happening:
+    """An event of either form: the older one counts, the newer one has a series. Pure."""
+    series = event.series or _Series()
+    last = series.last_observed_time or event.last_timestamp or event.event_time or event.metadata.creation_timestamp
+    message = clean(event.message, SAID)
+    return Happening(
+        object=f"{event.involved_object.kind}/{event.involved_object.name}", reason=clean(event.reason, 128), message=message,
+        warning=event.type == "Warning" or any(words in message for words in TELLING),
+        count=max(series.count, event.count or 1), first=event.first_timestamp or event.event_time, last=last)
+
+
+def conditions_of(kind: str, found: Mapping[str, Any], listed: Any) -> Iterator[Condition]:
+    """The conditions in an object's status, as evidence. Pure."""
+    name = clean(found.get("metadata", {}).get("name", ""), 253)
+    try:
+        told = msgspec.convert(listed or (), tuple[_Condition, ...])
+    except msgspec.ValidationError:  # A controller of somebody else's wrote it; a form that we don't know tells nothing.
+        return
+    for one in told:
+        yield Condition(f"{kind}/{name}", clean(one.type, 64), clean(one.status, 16), clean(one.reason, 128),
+                        clean(one.message, SAID), one.last_transition_time)
