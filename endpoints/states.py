@@ -69,7 +69,8 @@ class Cause(StrEnum):
     DISK_FULL = "DiskFull"
     EVICTED = "Evicted"
     POLICY = "PolicyRefused"
-    NOT_THERE = "ReferenceMissing"
+    SECRET = "SecretMissing"  # noqa: S105  A word for programs.
+    ENDING = "Terminating"
     NETWORK = "NetworkFault"
     AUTOSCALER = "AutoscalerFailing"
     ROUTE = "RouteNotAccepted"

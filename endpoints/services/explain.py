@@ -21,7 +21,7 @@ MOST_LINES = 2000
 # What a step of ours met and wrote into the row; the place itself shows no trace of it.
 OF_OUR_STEP = frozenset({
     Cause.NO_ROOM, Cause.REFUSED, Cause.NAME_TAKEN, Cause.QUOTA, Cause.INVALID, Cause.FORBIDDEN, Cause.NO_KIND,
-    Cause.CONFLICT, Cause.CONTESTED, Cause.NOT_LOADED, Cause.ERROR,
+    Cause.CONFLICT, Cause.CONTESTED, Cause.NOT_LOADED, Cause.POLICY, Cause.ENDING, Cause.ERROR,
 })
 
 

@@ -75,6 +75,7 @@ EXAMPLES: dict[str, Evidence] = {
     "conflict": trouble(Cause.CONFLICT), "contested": trouble(Cause.CONTESTED), "invalid": trouble(Cause.INVALID),
     "refused": trouble(Cause.REFUSED), "quota_of_wish": trouble(Cause.QUOTA), "no_room": trouble(Cause.NO_ROOM),
     "weights_missing": trouble(Cause.NOT_LOADED), "fault_of_ours": trouble(Cause.ERROR),
+    "policy": trouble(Cause.POLICY),
     "namespace_ending": create_failed('pods "m-0" is forbidden: unable to create new content in namespace ws because it is '
                                       'being terminated'),
     "quota": create_failed('pods "m-0" is forbidden: exceeded quota: q, requested: requests.nvidia.com/gpu=1, '

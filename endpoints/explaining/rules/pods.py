@@ -64,11 +64,11 @@ SCHEDULER = (
 )
 
 STARTING = (
-    rule("secret_missing", Cause.NOT_THERE, 86, (W, E), r"CreateContainerConfigError|FailedMount|Failed",
+    rule("secret_missing", Cause.SECRET, 86, (W, E), r"CreateContainerConfigError|FailedMount|Failed",
          _("The %(what)s %(name)s that the pod needs is not there."),
          _("Press Retry, so that the portal writes it again; if it is your own, make it in the namespace."),
          text=r"(?P<what>secret|configmap) \"(?P<name>[^\"]+)\" not found"),
-    rule("key_missing", Cause.NOT_THERE, 86, (W, E), r"CreateContainerConfigError|Failed",
+    rule("key_missing", Cause.SECRET, 86, (W, E), r"CreateContainerConfigError|Failed",
          _("The key %(key)s is missing in a secret that the pod needs."),
          _("Add the key to the secret, or enter the token again in the portal and press Retry."),
          text=r"couldn't find key (?P<key>[\w.-]+) in"),

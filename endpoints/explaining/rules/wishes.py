@@ -42,10 +42,12 @@ PLACE = (
          _("Look at the copy of the weights on the artifact's page and retry it, or let the engine load them itself.")),
     rule("fault_of_ours", Cause.ERROR, 70, P, Cause.ERROR, _("The portal itself met an error: %(said)s"),
          _("Press Retry. If it comes again, give the message and the time to whoever runs the portal.")),
-    rule("namespace_ending", Cause.REFUSED, 97, (P, C, E), r"Phase=Terminating.*|FailedCreate|Refused",
+    rule("namespace_ending", Cause.ENDING, 97, (P, C, E), r"Phase=Terminating.*|FailedCreate|Terminating",
          _("The namespace is being deleted, so nothing new can be made in it."),
          _("Wait until the namespace is gone: the portal makes it anew. If it hangs, look for a finalizer that blocks it."),
-         text=r"being terminated|being deleted|^$", kinds=("Namespace", "StatefulSet", "")),
+         text=r"terminat|being deleted|^$", kinds=("Namespace", "StatefulSet", "LeaderWorkerSet", "")),
+    rule("policy", Cause.POLICY, 95, P, Cause.POLICY, _("A rule of the cluster refuses the objects: %(said)s"),
+         _("Change what the rule names, or ask the cluster's operators about it, then press Retry.")),
 )
 
 CREATING = (
