@@ -12,11 +12,11 @@ _BINARY = {f"{letter}i": Decimal(1024**power) for power, letter in enumerate("KM
 BIGGEST = 2**63 - 1
 
 
-def parse(amount: str | float) -> Decimal:
+def parse(amount: object) -> Decimal:
     """The exact value; numbers are taken as they are written. Raises ValueError for anything else."""
-    found = _FORM.fullmatch(str(amount).strip())
+    found = None if isinstance(amount, bool) else _FORM.fullmatch(str(amount).strip())
     if found is None:
-        raise ValueError(f"no quantity: {str(amount)[:40]!r}")
+        raise _refuse(amount)
     number, suffix = Decimal(found["number"]), found["suffix"]
     if suffix in _BINARY:
         return number * _BINARY[suffix]
@@ -24,7 +24,22 @@ def parse(amount: str | float) -> Decimal:
     return number.scaleb(power)
 
 
-def whole(amount: str | float, unit: str = "") -> int:
-    """The value in units of `unit` (a suffix such as ``m``), rounded up and at most 2**63 - 1. Raises ValueError."""
-    value = parse(amount) / parse(f"1{unit}")
-    return int(min(value, Decimal(BIGGEST)).to_integral_value(ROUND_CEILING))
+def whole(amount: object) -> int:
+    """Bytes or a count, rounded up. Raises ValueError, also for what is negative or beyond 64 bits."""
+    return _up(amount, 1)
+
+
+def millis(amount: object) -> int:
+    """Thousandths, as CPU is counted, rounded up. Raises ValueError as `whole`."""
+    return _up(amount, 1000)
+
+
+def _up(amount: object, times: int) -> int:
+    value = parse(amount) * times
+    if not 0 <= value <= BIGGEST:
+        raise _refuse(amount)
+    return int(value.to_integral_value(ROUND_CEILING))
+
+
+def _refuse(amount: object) -> ValueError:
+    return ValueError(f"not a quantity: {str(amount)[:40]!r}")

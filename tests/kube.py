@@ -13,6 +13,7 @@ from clusters.states import ClusterKind
 from tests.simulators.kubernetes.controllers import cpu_node, gpu_node
 from tests.simulators.kubernetes.server import Simulator
 
+
 @pytest.fixture(scope="session")
 def kube_sim() -> Iterator[Simulator]:
     """Two nodes with 8 GPUs and one without; shared, so each test uses namespaces of its own."""
