@@ -19,3 +19,15 @@ def check_place(uid: str) -> None:
     place = Cluster.objects.filter(uid=uid).first()
     if place is not None:
         services.check_access(place)
+
+
+@shared_task
+def refresh_inventories() -> None:
+    services.refresh_inventories()
+
+
+@shared_task
+def refresh_inventory(cluster_id: int) -> None:
+    cluster = Cluster.objects.filter(pk=cluster_id).first()
+    if cluster is not None:
+        services.refresh_inventory(cluster)

@@ -5,6 +5,7 @@ from .cluster_agent import agent_manifest_for, calls_room, enrol_cluster, put_an
 from .connect import access_of, configure, connect, connect_kubeconfig, connect_through_agent, credential_kind
 from .enrolment import enrol, enrol_this_machine, make_enrolment_token
 from .hosts import drain, forget_host, mark_lost_hosts, undrain
+from .inventory_kube import refresh_inventories, refresh_inventory
 from .namespaces import NameTaken, ensure_namespace, forget_namespace
 from .places import change_place, create_place, delete_place, forget_place, is_empty, orphans, put_place
 from .report import Superseded, sync
@@ -18,6 +19,6 @@ __all__ = [
     "check_place", "configure", "connect", "connect_kubeconfig", "connect_through_agent", "create_place",
     "credential_kind", "delete_place", "drain", "enrol", "enrol_cluster", "enrol_this_machine", "ensure_namespace",
     "forget_host", "forget_namespace", "forget_place", "is_empty", "make_enrolment_token", "mark_lost_hosts",
-    "note_reach", "orphans", "put_answer", "put_place", "sync", "take_calls", "tunnel_keys", "undrain",
-    "waiting_room",
+    "note_reach", "orphans", "put_answer", "put_place", "refresh_inventories", "refresh_inventory", "sync", "take_calls",
+    "tunnel_keys", "undrain", "waiting_room",
 ]

@@ -20,7 +20,8 @@ OURS = {MANAGED_BY: MANAGER, ENDPOINT_UID: "0199"}
     ("0", "0"), ("1", "1"), ("500m", "0.5"), ("1500m", "1.5"), ("1.5", "1.5"), (".5", "0.5"), ("2.", "2"), ("+3", "3"),
     ("-1", "-1"), ("100n", "1e-7"), ("7u", "7e-6"), ("1k", "1000"), ("3M", "3e6"), ("2G", "2e9"), ("1T", "1e12"),
     ("1P", "1e15"), ("1E", "1e18"), ("1e3", "1000"), ("1E3", "1000"), ("12e-1", "1.2"), ("1Ki", "1024"),
-    ("1.5Gi", str(1536 * MIB)), ("2Ti", str(2048 * GIB)), ("1Pi", str(1024**5)), ("1Ei", str(1024**6)), (4, "4"), (0.25, "0.25"),
+    ("1.5Gi", str(1536 * MIB)), ("2Ti", str(2048 * GIB)), ("1Pi", str(1024**5)), ("1Ei", str(1024**6)),
+    (4, "4"), (0.25, "0.25"),
 ])
 def test_every_form_of_a_quantity_is_read_exactly(text: Any, value: str) -> None:
     assert quantities.parse(text) == Decimal(value)
@@ -85,8 +86,8 @@ def test_only_pods_that_hold_a_node_are_counted_ours_and_foreign_apart() -> None
 READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
 
 
-def item(labels: dict[str, str] | None = None, conditions: list[dict[str, str]] | None = None, spec: dict[str, Any] | None = None,
-         **allocatable: str) -> NodeItem:
+def item(labels: dict[str, str] | None = None, conditions: list[dict[str, str]] | None = None,
+         spec: dict[str, Any] | None = None, **allocatable: str) -> NodeItem:
     amounts = {name.replace("__", "/").replace("_", "."): value for name, value in allocatable.items()}
     return msgspec.convert({"metadata": {"name": "n", "labels": labels}, "spec": spec or {},
                             "status": {"allocatable": amounts, "conditions": [READY] if conditions is None else conditions}},
