@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,12 @@ from portal.tenancy.adminkit import sheet
 
 GIB = 1024**3
 WIDTH = 100.0
+# Annotations, and the columns of nodes that they are (or sum up). What pods ask for is 0 on hosts, claims in clusters.
+OF_NODES = {
+    "cpu": "cpu_millis", "cpu_asked": "cpu_requested_millis", "mem": "memory_bytes", "mem_others": "memory_used_by_others",
+    "mem_asked": "memory_requested_bytes", "mem_asked_by_us": "memory_requested_by_us", "n_gpus": "gpus",
+    "gpus_asked": "gpus_requested", "gpus_ours": "gpus_requested_by_us",
+}
 
 
 def gib(value: int | None) -> str:
@@ -51,11 +58,10 @@ class Share:
         return min(self.width(self.others), round(WIDTH - self.used_width, 2))
 
 
-def share_cell(share: Share, *, bytes_: bool) -> SafeString | str:
+def share_cell(share: Share, show: Callable[[int], str]) -> SafeString | str:
     """"12 of 32 free" over a bar: ours solid, others hatched."""
     if not share.total:
         return "–"
-    show = gib if bytes_ else cpus
     words = _("%(free)s of %(total)s free") % {"free": show(share.free), "total": show(share.total)}
     return sheet("portal/admin/share.html", share=share, words=words)
 
@@ -70,14 +76,12 @@ def places_with_capacity(rows: QuerySet[Any]) -> Any:
     """Annotate places with what their nodes have, what is claimed there, and what others use."""
     nodes = Node.objects.all()
     return _with_use(rows, "node__cluster").annotate(
-        cpu=total_of(nodes, "cluster", "cpu_millis"), mem=total_of(nodes, "cluster", "memory_bytes"),
-        mem_others=total_of(nodes, "cluster", "memory_used_by_others"))
+        **{name: total_of(nodes, "cluster", field) for name, field in OF_NODES.items()})
 
 
 def nodes_with_capacity(rows: QuerySet[Any]) -> Any:
     """The same for nodes."""
-    return _with_use(rows, "node").annotate(
-        cpu=F("cpu_millis"), mem=F("memory_bytes"), mem_others=F("memory_used_by_others"))
+    return _with_use(rows, "node").annotate(**{name: F(field) for name, field in OF_NODES.items()})
 
 
 def _with_use(rows: QuerySet[Any], owner: str) -> Any:
@@ -90,12 +94,16 @@ def _with_use(rows: QuerySet[Any], owner: str) -> Any:
 
 
 def cpu_cell(row: Any) -> SafeString | str:
-    return share_cell(Share(row.cpu, row.cpu_claimed), bytes_=False)
+    return share_cell(Share(row.cpu, row.cpu_claimed, row.cpu_asked), cpus)
 
 
 def memory_cell(row: Any) -> SafeString | str:
-    return share_cell(Share(row.mem, row.mem_claimed, row.mem_others), bytes_=True)
+    ours = row.mem_claimed + row.mem_asked_by_us
+    return share_cell(Share(row.mem, ours, row.mem_others + row.mem_asked - row.mem_asked_by_us), gib)
 
 
 def gpu_cell(row: Any) -> SafeString | str:
-    return share_cell(Share(row.gpu_mem, row.gpu_claimed, row.gpu_others), bytes_=True)
+    """Memory where an agent measures it; whole GPUs in a Kubernetes cluster, where pods ask for nothing finer."""
+    if row.n_gpus:
+        return share_cell(Share(row.n_gpus, row.gpus_ours, row.gpus_asked - row.gpus_ours), str)
+    return share_cell(Share(row.gpu_mem, row.gpu_claimed, row.gpu_others), gib)

@@ -6,22 +6,21 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, IntegerField, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from clusters import services
-from clusters.models import Accelerator, Cluster, Host, Node
-from clusters.states import ClusterKind, HostState
+from clusters.models import Cluster, Host
+from clusters.states import KUBERNETES_KINDS, HostState, Reach
 from portal.tenancy.adminkit import (
     ConfirmForm,
     PortalAdmin,
-    ViewOnlyAdmin,
     WorkspaceFilter,
     actor_of,
     confirmed,
@@ -29,40 +28,11 @@ from portal.tenancy.adminkit import (
     shown_once,
     status_badge,
 )
+from portal.tenancy.errors import PortalError
 
-from .figures import cpu_cell, gib, gpu_cell, memory_cell, nodes_with_capacity, places_with_capacity
-
-
-class ReadOnlyInline(TabularInline):  # type: ignore[misc]  # unfold has no types
-    """Rows that belong to the page's object and are written by the portal."""
-
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class NodeInline(ReadOnlyInline):
-    model = Node
-    fields = ("name", "ready", "cpu", "memory", "message")
-    readonly_fields = fields
-    show_change_link = True
-    per_page = 20
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return nodes_with_capacity(Node.objects.filter(cluster__in=Cluster.objects.all().visible_to(request.user)))
-
-    @admin.display(description=gettext_lazy("CPU"))
-    def cpu(self, row: Any) -> SafeString | str:
-        return cpu_cell(row)
-
-    @admin.display(description=gettext_lazy("memory"))
-    def memory(self, row: Any) -> SafeString | str:
-        return memory_cell(row)
+from . import kubernetes
+from .figures import cpu_cell, gpu_cell, memory_cell, places_with_capacity
+from .nodes import NodeInline
 
 
 class AddHostForm(ConfirmForm):
@@ -82,21 +52,46 @@ def agent_command() -> str:
             f" --server {shlex.quote(settings.PORTAL_URL)} --state-dir ~/.portal-agent --engines-dir ~/engines")
 
 
+def agent_install_command() -> str:
+    """What puts the agent into a cluster; the token is typed in, since arguments can be read by other users."""
+    return (f"read -rs TOKEN && curl -fsS -H @- {shlex.quote(settings.PORTAL_URL + '/agent/v1/cluster/manifest')}"
+            ' <<< "Authorization: Bearer $TOKEN" | kubectl apply -f -')
+
+
 @admin.register(Cluster)
 class ClusterAdmin(PortalAdmin):
-    list_display = ("name", "kind", "workspace", "hosts", "cpu", "memory", "gpu_memory", "looked_at")
+    form = kubernetes.PlaceForm
+    list_display = ("name", "kind", "workspace", "connection", "hosts", "cpu", "memory", "gpu_memory", "looked_at")
     list_filter = ("kind", WorkspaceFilter, "paused")
-    list_select_related = ("workspace",)
+    list_select_related = ("workspace", "access")
     search_fields = ("name", "description")
     autocomplete_fields = ("workspace",)
     ordering = ("name",)
-    fieldsets = (
-        (None, {"fields": ("name", "kind", "workspace", "description", "paused")}),
-        (gettext_lazy("What is there"), {"fields": (("hosts", "cpu"), ("memory", "gpu_memory"), "message")}),
-    )
-    add_fieldsets = ((None, {"fields": ("name", "kind", "workspace", "description")}),)
-    seen = ("hosts", "cpu", "memory", "gpu_memory", "message")
-    actions_detail = ("add_host",)
+    base = (None, {"fields": ("name", "kind", "workspace", "description", "paused")})
+    capacity = ("hosts", "cpu"), ("memory", "gpu_memory")
+    seen = ("hosts", "cpu", "memory", "gpu_memory", "message", *kubernetes.FOUND)
+    actions_detail = ("add_host", "add_agent", "test_connection", "refresh", "forget")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Cluster | None = None) -> Any:
+        entry = (gettext_lazy("Kubernetes connection"), {"fields": kubernetes.CONNECTION, "classes": ("collapse",)})
+        if obj is None:
+            about = {"fields": ("name", "kind", "workspace", "description")}
+            return (None, about), (entry[0], {"fields": kubernetes.CONNECTION})
+        if obj.kind not in KUBERNETES_KINDS:
+            return self.base, (gettext_lazy("What is there"), {"fields": (*self.capacity, "message")})
+        found = {"fields": (("connection", "kubernetes_version"), *self.capacity[1:], "capabilities", "rights")}
+        return (self.base, (gettext_lazy("What is there"), found), entry,
+                (gettext_lazy("How it is used"), {"fields": kubernetes.CHOICES}))
+
+    def get_urls(self) -> list[Any]:
+        own = path("rights.yaml", self.admin_site.admin_view(self.rights_manifest), name="clusters_cluster_rights")
+        return [own, *super().get_urls()]
+
+    def rights_manifest(self, request: HttpRequest) -> HttpResponse:
+        """The roles and the account that the portal needs, for kubectl; no secret is in it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return kubernetes.manifest_response()
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return places_with_capacity(super().get_queryset(request)).annotate(
@@ -120,14 +115,17 @@ class ClusterAdmin(PortalAdmin):
         """Only one at a time, and only an empty place: its hosts would lose their home without a word."""
         if obj is None or not is_operator(request) or not super().has_delete_permission(request, obj):
             return False
-        return not obj.nodes.exists() and not obj.endpoints.exists()
+        return services.is_empty(obj)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         row = self.find_row(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if row and row.kind == ClusterKind.HOSTS else []
+        names = kubernetes.action_names(row) if row else ()
+        return [action for action in super().get_actions_detail(request, object_id)
+                if action.method.original_function_name in names]
 
     def save_model(self, request: HttpRequest, obj: Cluster, form: Any, change: bool) -> None:
         services.put_place(actor_of(request), obj)
+        kubernetes.save_connection(request, obj, form)
 
     def delete_model(self, request: HttpRequest, obj: Cluster) -> None:
         services.delete_place(actor_of(request), obj)
@@ -138,6 +136,22 @@ class ClusterAdmin(PortalAdmin):
             return "–"
         return _("%(ready)d of %(all)d") % {"ready": row.n_ready or 0, "all": row.n_hosts}
 
+    @admin.display(description=gettext_lazy("connection"), ordering="access__reach")
+    def connection(self, row: Cluster) -> SafeString | str:
+        return kubernetes.connection_cell(row)
+
+    @admin.display(description=gettext_lazy("Kubernetes version"))
+    def kubernetes_version(self, row: Cluster) -> str:
+        return kubernetes.version_cell(row)
+
+    @admin.display(description=gettext_lazy("found there"))
+    def capabilities(self, row: Cluster) -> SafeString | str:
+        return kubernetes.capabilities_cell(row)
+
+    @admin.display(description=gettext_lazy("missing rights"))
+    def rights(self, row: Cluster) -> SafeString | str:
+        return kubernetes.rights_cell(row)
+
     @admin.display(description=gettext_lazy("CPU"), ordering="cpu")
     def cpu(self, row: Any) -> SafeString | str:
         return cpu_cell(row)
@@ -146,7 +160,7 @@ class ClusterAdmin(PortalAdmin):
     def memory(self, row: Any) -> SafeString | str:
         return memory_cell(row)
 
-    @admin.display(description=gettext_lazy("GPU memory"), ordering="gpu_mem")
+    @admin.display(description=gettext_lazy("GPUs"), ordering="gpu_mem")
     def gpu_memory(self, row: Any) -> SafeString | str:
         return gpu_cell(row)
 
@@ -170,56 +184,35 @@ class ClusterAdmin(PortalAdmin):
             back=reverse("admin:clusters_cluster_change", args=[row.pk]))
 
 
-class AcceleratorInline(ReadOnlyInline):
-    model = Accelerator
-    fields = ("index", "model", "memory", "others", "device_uuid", "simulated")
-    readonly_fields = fields
-    ordering = ("index",)
+    @confirmed(gettext_lazy("Install an agent in"), permission="clusters.enrol_host", immediate=True, icon="add_circle",
+               explain=gettext_lazy("Makes a token that lets one agent join from inside the cluster within 15 minutes. It "
+                                    "is shown once."))
+    def add_agent(self, request: HttpRequest, row: Cluster) -> HttpResponse:
+        token, text = services.make_enrolment_token(actor_of(request), row)
+        return shown_once(
+            self, request, title=_("Install an agent in %(place)s") % {"place": row.name}, text=text, more=[
+                (_("Run this where kubectl reaches the cluster, and paste the token when it waits:"),
+                 agent_install_command())],
+            hint=_("The token works once, until %(time)s UTC. It is shown now and kept nowhere.") % {
+                "time": f"{token.expires_at:%H:%M}"},
+            back=reverse("admin:clusters_cluster_change", args=[row.pk]))
 
-    @admin.display(description=gettext_lazy("memory"))
-    def memory(self, row: Accelerator) -> str:
-        return gib(row.memory_bytes)
+    @confirmed(gettext_lazy("Test connection"), permission="change", immediate=True, repeatable=True, icon="network_check",
+               explain=gettext_lazy("Asks the cluster who we are there, what we may do, and which controllers it has. "
+                                    "Nothing is changed in it."))
+    def test_connection(self, request: HttpRequest, row: Cluster) -> None:
+        found = services.check_place(actor_of(request), row)
+        if found.reach != Reach.OK:
+            raise PortalError(f"{found.reach.label}: {found.message}")
 
-    @admin.display(description=gettext_lazy("used by others"))
-    def others(self, row: Accelerator) -> str:
-        return gib(row.used_by_others)
+    @confirmed(gettext_lazy("Refresh"), permission="change", immediate=True, repeatable=True, icon="refresh",
+               explain=gettext_lazy("Looks again at the nodes and at what pods ask of them."))
+    def refresh(self, request: HttpRequest, row: Cluster) -> None:
+        services.refresh_place(actor_of(request), row)
 
-
-@admin.register(Node)
-class NodeAdmin(ViewOnlyAdmin):
-    scope_path = "cluster"
-    list_display = ("name", "cluster", "state", "cpu", "memory", "gpu_memory", "disk", "note")
-    list_filter = ("ready", ("cluster", admin.RelatedOnlyFieldListFilter))
-    list_select_related = ("cluster",)
-    search_fields = ("name",)
-    ordering = ("cluster", "name")
-    fields = ("name", "cluster", "state", "cpu", "memory", "gpu_memory", "disk", "labels", "message")
-    readonly_fields = fields
-    inlines = (AcceleratorInline,)
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return nodes_with_capacity(super().get_queryset(request))
-
-    @admin.display(description=gettext_lazy("state"), ordering="ready")
-    def state(self, row: Node) -> SafeString:
-        return status_badge(_("ready"), "good") if row.ready else status_badge(_("not ready"), "bad")
-
-    @admin.display(description=gettext_lazy("CPU"), ordering="cpu_millis")
-    def cpu(self, row: Any) -> SafeString | str:
-        return cpu_cell(row)
-
-    @admin.display(description=gettext_lazy("memory"), ordering="memory_bytes")
-    def memory(self, row: Any) -> SafeString | str:
-        return memory_cell(row)
-
-    @admin.display(description=gettext_lazy("GPU memory"), ordering="gpu_mem")
-    def gpu_memory(self, row: Any) -> SafeString | str:
-        return gpu_cell(row)
-
-    @admin.display(description=gettext_lazy("disk free"), ordering="disk_free_bytes")
-    def disk(self, row: Node) -> str:
-        return _("%(free)s of %(total)s") % {"free": gib(row.disk_free_bytes), "total": gib(row.disk_bytes)}
-
-    @admin.display(description=gettext_lazy("message"))
-    def note(self, row: Node) -> str:
-        return row.message[:120]
+    @confirmed(gettext_lazy("Forget"), permission="clusters.delete_cluster", form=kubernetes.ForgetForm, danger=True,
+               typed_name=True, immediate=True, icon="delete", explain=gettext_lazy(
+                   "For a cluster that is gone. The place and its endpoints leave the portal at once; nothing is deleted "
+                   "in the cluster, where nobody answers."))
+    def forget(self, request: HttpRequest, row: Cluster, known: bool) -> None:
+        services.forget_place(actor_of(request), row)

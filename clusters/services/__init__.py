@@ -1,6 +1,7 @@
 """Verbs on places and hosts. The doors (admin, API, agent, tasks) call these and nothing else."""
 
-from .check import Check, check_access, check_place, note_reach
+from .ask import check_place, refresh_place
+from .check import Check, check_access, note_reach
 from .cluster_agent import agent_manifest_for, calls_room, enrol_cluster, put_answer, take_calls
 from .connect import access_of, configure, connect, connect_kubeconfig, connect_through_agent, credential_kind
 from .enrolment import enrol, enrol_this_machine, make_enrolment_token
@@ -19,6 +20,6 @@ __all__ = [
     "check_place", "configure", "connect", "connect_kubeconfig", "connect_through_agent", "create_place",
     "credential_kind", "delete_place", "drain", "enrol", "enrol_cluster", "enrol_this_machine", "ensure_namespace",
     "forget_host", "forget_namespace", "forget_place", "is_empty", "make_enrolment_token", "mark_lost_hosts",
-    "note_reach", "orphans", "put_answer", "put_place", "refresh_inventories", "refresh_inventory", "sync", "take_calls",
-    "tunnel_keys", "undrain", "waiting_room",
+    "note_reach", "orphans", "put_answer", "put_place", "refresh_inventories", "refresh_inventory", "refresh_place",
+    "sync", "take_calls", "tunnel_keys", "undrain", "waiting_room",
 ]

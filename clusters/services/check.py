@@ -14,18 +14,18 @@ from django.utils.translation import gettext as _
 
 from clusters.capabilities import CAPABILITIES, FAKE_GPU_LABEL
 from clusters.drivers import kinds
-from clusters.drivers.kube import Kube, forget, kube_for
+from clusters.drivers.kube import Kube, kube_for
 from clusters.drivers.kube_errors import KubeError, Problem
 from clusters.models import Cluster, KubernetesAccess
 from clusters.rbac import HOME, IN_WORKSPACES, WIDE, Right
 from clusters.states import Reach, Through
-from portal.tenancy.actor import Actor
 from portal.tenancy.db import retry_tx
 from portal.tenancy.text import clean
 
 from .connect import access_of
 
 AT_ONCE = 8  # access reviews, one for each verb and kind, side by side
+MOST_GATEWAYS = 100
 _REACH = {
     Problem.AUTH: Reach.AUTH_FAILED, Problem.FORBIDDEN: Reach.FORBIDDEN, Problem.TLS: Reach.TLS_FAILED,
     Problem.UNREACHABLE: Reach.UNREACHABLE, Problem.BUSY: Reach.UNREACHABLE,
@@ -47,19 +47,12 @@ class Check:
 
 
 class _Meta(msgspec.Struct):
-    labels: dict[str, str] = {}
+    namespace: str = ""
+    name: str = ""
 
 
-class _Labelled(msgspec.Struct):
+class _Named(msgspec.Struct):
     metadata: _Meta = msgspec.field(default_factory=_Meta)
-
-
-def check_place(actor: Actor, place: Cluster) -> Check:
-    """Ask the cluster everything anew, for a person. Raises NotAllowed, Invalid for a place without a Kubernetes API."""
-    actor.require_operator()
-    access_of(place)
-    forget(place)  # what failed before is no reason not to try now
-    return check_access(place)
 
 
 def check_access(place: Cluster) -> Check:
@@ -110,11 +103,14 @@ def _may(kube: Kube, right: Right, verb: str, namespace: str) -> bool:
 def _capabilities(kube: Kube) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in CAPABILITIES:
         if one.kind is None:
-            yield one.name, {"found": _has_fake_gpus(kube), "version": "", "release": ""}
+            found: dict[str, Any] = {"found": bool(_names(kube, kinds.NODE, labels=f"{FAKE_GPU_LABEL}=true"))}
         elif kube.has(one.kind):
-            yield one.name, {"found": True, "version": one.kind.version, "release": _release_of(kube, one.kind)}
+            found = {"found": True, "version": one.kind.version, "release": _release_of(kube, one.kind)}
         else:
-            yield one.name, {"found": False, "version": "", "release": ""}
+            found = {"found": False}
+        if one.name == "gateway" and found["found"]:
+            found["names"] = _names(kube, kinds.GATEWAY)[:MOST_GATEWAYS]
+        yield one.name, found
 
 
 def _release_of(kube: Kube, kind: kinds.Kind) -> str:
@@ -130,13 +126,15 @@ def _release_of(kube: Kube, kind: kinds.Kind) -> str:
     return next((clean(marks[key], 40) for key in _RELEASE if key in marks), "")
 
 
-def _has_fake_gpus(kube: Kube) -> bool:
+def _names(kube: Kube, kind: kinds.Kind, *, labels: str = "") -> list[str]:
+    """Namespace/name, or the name alone; none where listing is not allowed: that right is named beside."""
     try:
-        return bool(kube.list(kinds.NODE, _Labelled, labels=f"{FAKE_GPU_LABEL}=true").items)
+        found = kube.list(kind, _Named, labels=labels).items
     except KubeError as error:
         if error.is_of_the_cluster:
             raise
-        return False  # the missing right to list nodes is named beside
+        return []
+    return sorted(clean("/".join(filter(None, (one.metadata.namespace, one.metadata.name))), 130) for one in found)
 
 
 def reach_of(error: KubeError | None) -> Reach:

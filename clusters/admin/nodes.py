@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import OuterRef, Subquery
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import TabularInline
+
+from clusters.models import Accelerator, Cluster, Node
+from portal.tenancy.adminkit import ViewOnlyAdmin, status_badge
+
+from .figures import cpu_cell, gib, gpu_cell, memory_cell, nodes_with_capacity
+
+
+class ReadOnlyInline(TabularInline):  # type: ignore[misc]  # unfold has no types
+    """Rows that belong to the page's object and are written by the portal."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class NodeInline(ReadOnlyInline):
+    model = Node
+    fields = ("name", "ready", "cpu", "memory", "gpus", "message")
+    readonly_fields = fields
+    show_change_link = True
+    per_page = 20
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return nodes_with_capacity(Node.objects.filter(cluster__in=Cluster.objects.all().visible_to(request.user)))
+
+    @admin.display(description=gettext_lazy("CPU"))
+    def cpu(self, row: Any) -> SafeString | str:
+        return cpu_cell(row)
+
+    @admin.display(description=gettext_lazy("memory"))
+    def memory(self, row: Any) -> SafeString | str:
+        return memory_cell(row)
+
+    @admin.display(description=gettext_lazy("GPUs"))
+    def gpus(self, row: Any) -> SafeString | str:
+        return gpu_cell(row)
+
+
+class AcceleratorInline(ReadOnlyInline):
+    model = Accelerator
+    fields = ("index", "model", "memory", "others", "device_uuid", "simulated")
+    readonly_fields = fields
+    ordering = ("index",)
+
+    @admin.display(description=gettext_lazy("memory"))
+    def memory(self, row: Accelerator) -> str:
+        return gib(row.memory_bytes)
+
+    @admin.display(description=gettext_lazy("used by others"))
+    def others(self, row: Accelerator) -> str:
+        return gib(row.used_by_others)
+
+
+@admin.register(Node)
+class NodeAdmin(ViewOnlyAdmin):
+    scope_path = "cluster"
+    list_display = ("name", "cluster", "state", "cpu", "memory", "gpu_memory", "gpu_model", "disk", "note")
+    list_filter = ("ready", "simulated", ("cluster", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("cluster",)
+    search_fields = ("name",)
+    ordering = ("cluster", "name")
+    fields = ("name", "cluster", "state", "cpu", "memory", "gpu_memory", "gpu_model", "gpus_in_use", "disk", "taint_list",
+              "labels", "message")
+    readonly_fields = fields
+    inlines = (AcceleratorInline,)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        first = Accelerator.objects.filter(node=OuterRef("pk")).order_by("index").values("model")[:1]
+        return nodes_with_capacity(super().get_queryset(request)).annotate(model=Subquery(first))
+
+    @admin.display(description=gettext_lazy("state"), ordering="ready")
+    def state(self, row: Node) -> SafeString:
+        if not row.ready:
+            return status_badge(_("not ready"), "bad")
+        return status_badge(_("ready"), "good") if row.schedulable else status_badge(_("takes no new pods"), "warn")
+
+    @admin.display(description=gettext_lazy("CPU"), ordering="cpu_millis")
+    def cpu(self, row: Any) -> SafeString | str:
+        return cpu_cell(row)
+
+    @admin.display(description=gettext_lazy("memory"), ordering="memory_bytes")
+    def memory(self, row: Any) -> SafeString | str:
+        return memory_cell(row)
+
+    @admin.display(description=gettext_lazy("GPUs"), ordering="gpu_mem")
+    def gpu_memory(self, row: Any) -> SafeString | str:
+        return gpu_cell(row)
+
+    @admin.display(description=gettext_lazy("GPU model"))
+    def gpu_model(self, row: Any) -> SafeString | str:
+        if row.simulated:
+            return status_badge(_("simulated"), "warn", note=row.model or "")
+        return row.model or "–"
+
+    @admin.display(description=gettext_lazy("GPUs asked for"))
+    def gpus_in_use(self, row: Node) -> str:
+        others = max(0, row.gpus_requested - row.gpus_requested_by_us)
+        return _("%(ours)d by endpoints, %(others)d by others") % {"ours": row.gpus_requested_by_us, "others": others}
+
+    @admin.display(description=gettext_lazy("taints"))
+    def taint_list(self, row: Node) -> str:
+        return ", ".join(f"{taint.get('key')}={taint.get('value', '')}:{taint.get('effect')}" for taint in row.taints) or "–"
+
+    @admin.display(description=gettext_lazy("disk free"), ordering="disk_free_bytes")
+    def disk(self, row: Node) -> str:
+        if not row.disk_bytes:
+            return "–"
+        return _("%(free)s of %(total)s") % {"free": gib(row.disk_free_bytes), "total": gib(row.disk_bytes)}
+
+    @admin.display(description=gettext_lazy("message"))
+    def note(self, row: Node) -> str:
+        return row.message[:120]
