@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .admission import Admission
 from .base import Object
@@ -17,6 +17,7 @@ from .kubelet import Kubelet, Logs, Rules
 from .lookups import Pods
 from .namespaces import Namespaces
 from .nodes import Nodes, cpu_node, gpu_node
+from .operators import OPERATORS
 from .quota import LimitRanges, Quotas
 from .replicasets import ReplicaSets
 from .scheduler import Scheduler
@@ -27,7 +28,6 @@ from .volumes import Volumes
 if TYPE_CHECKING:
     from tests.simulators.kubernetes.cluster import Cluster
 
-OPERATORS = ()
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 STANDARD_CLASS = {
     "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
@@ -35,7 +35,7 @@ STANDARD_CLASS = {
     "reclaimPolicy": "Delete",
     "volumeBindingMode": "Immediate",
 }
-__all__ = ["Controllers", "cpu_node", "gpu_node"]
+__all__ = ["OPERATORS", "Controllers", "cpu_node", "gpu_node"]
 
 
 class Controllers:
@@ -49,7 +49,8 @@ class Controllers:
         self.rules = Rules()
         self.admission = Admission(hands)
         quotas = Quotas(hands)
-        cluster.admission += [*self.admission.hooks, LimitRanges(hands).admit, quotas.admit]
+        cluster.mutating += [*self.admission.hooks, LimitRanges(hands).admit]
+        cluster.admission.append(quotas.admit)
         self.garbage = GarbageCollector(hands)
         self.namespaces = Namespaces(hands)
         self.scheduler = Scheduler(hands, pods, self.rules)
@@ -65,6 +66,15 @@ class Controllers:
         self.jobs = Jobs(hands, pods)
         self.budgets = DisruptionBudgets(hands, pods)
         self.connector = cluster.connector = Connector(self, engine_url)
+        self.operators: dict[str, Any] = {name: OPERATORS[name](self) for name in operators}
+        if "leaderworkerset" in self.operators:
+            cluster.mutating.append(self.operators["leaderworkerset"].complete)
+
+    def close(self) -> None:
+        """Gives up the ports that gateways listen on. For the cluster's loop."""
+        if "gateway" in self.operators:
+            for listener in self.operators["gateway"].listeners.values():
+                listener.close()
 
     def furnish(self, nodes: Iterable[Object]) -> None:
         """What a cluster has when it is new: its namespaces, a default StorageClass, and these nodes."""
