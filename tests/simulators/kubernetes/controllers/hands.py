@@ -86,20 +86,21 @@ class Hands:
 
         :raises ApiError: refused.
         """
-        return self.cluster.create(self._named(kind), obj, Options(manager=manager, trusted=True))
+        res = self._named(kind)
+        typed = {"apiVersion": res.api_version, "kind": res.kind, **obj}
+        return self.cluster.create(kind, typed, Options(manager=manager, trusted=True))
 
     def update(self, kind: str, obj: Object, *, manager: str = "kube-controller-manager") -> Object:
         """Replaces all but the status, as a client does; drops an object whose last finalizer went.
 
         :raises ApiError: refused, or another write came first.
         """
-        return self.cluster.update(self._named(kind), obj, Options(manager=manager, trusted=True))
+        self._named(kind)
+        return self.cluster.update(kind, obj, Options(manager=manager, trusted=True))
 
     def put(self, kind: str, obj: Object) -> Object:
         """Stores the whole object, spec and status, as it stands: for what the API server writes itself."""
-        res = self.resource(kind)
-        assert res is not None
-        return self.store.replace(res, obj)
+        return self.store.replace(self._named(kind), obj)
 
     def put_status(self, kind: str, obj: Object, status: Object) -> Object | None:
         """Writes a whole new status over the object as it is now; nothing if it is gone."""
@@ -117,15 +118,16 @@ class Hands:
             options["gracePeriodSeconds"] = grace
         if propagation:
             options["propagationPolicy"] = propagation
-        self.cluster.delete(self._named(kind), namespace, name, **options)
+        self.cluster.delete(kind, namespace, name, **options)
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
-        self.cluster.remove(self._named(kind), namespace, name)
+        self.cluster.remove(kind, namespace, name)
 
-    def _named(self, kind: str) -> str:
-        if self.resource(kind) is None:
+    def _named(self, kind: str) -> Resource:
+        res = self.resource(kind)
+        if res is None:
             raise LookupError(f"no kind {kind}")
-        return kind
+        return res
 
     # --- changes
 

@@ -63,7 +63,7 @@ async def fetch(base: str, method: str, path: str, headers: Headers, body: bytes
     if not isinstance(response, h11.Response):
         writer.close()
         raise Unreachable("EOF")
-    got = [(name.decode(), value.decode("latin-1")) for name, value in response.headers.raw_items()]
+    got = [(name.decode().lower(), value.decode("latin-1")) for name, value in response.headers.raw_items()]
     return Reply(response.status_code, end_to_end(got), _body(connection, reader, writer))
 
 

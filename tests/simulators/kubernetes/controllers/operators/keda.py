@@ -56,7 +56,7 @@ class Keda(Controller):
         if kind == KIND:
             self.enqueue(namespace_of(obj), name_of(obj))
             return
-        if event == "MODIFIED" and old is not None and old.get("spec") == obj.get("spec"):
+        if event == "MODIFIED" and old is not None and size(old) == size(obj):
             return
         for each in self.cluster.list(KIND, namespace_of(obj)):
             if each["spec"]["scaleTargetRef"]["name"] == name_of(obj):
@@ -295,3 +295,8 @@ def hpa_name(found: Object) -> str:
 def bare(conditions: list[Object]) -> list[Object]:
     """KEDA's conditions have no times."""
     return [{key: value for key, value in each.items() if key != "lastTransitionTime"} for each in conditions]
+
+
+def size(target: Object) -> tuple[int | None, int | None]:
+    """The replicas that are wanted and those that are there."""
+    return target["spec"].get("replicas"), (target.get("status") or {}).get("replicas")
