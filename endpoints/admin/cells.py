@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -15,6 +16,9 @@ from endpoints.states import COLOURS, TRANSITIONAL, Status
 from portal.tenancy.adminkit import status_badge
 from portal.tenancy.models import Workspace
 from portal.tenancy.text import clean
+
+# Where nobody asks why it is not ready.
+AS_WISHED = frozenset({Status.INSERVICE, Status.STOPPED, Status.STOPPING, Status.DELETING})
 
 
 def with_names(rows: QuerySet[Any]) -> Any:
@@ -34,6 +38,14 @@ def with_names(rows: QuerySet[Any]) -> Any:
 def badge(row: Endpoint, *, big: bool = False) -> SafeString:
     return status_badge(row.get_status_display(), COLOURS[row.status], state=row.status, seen=row.seen_at,
                         stale=row.is_stale() and row.status != Status.STOPPED, badge=big)
+
+
+def state(row: Endpoint) -> SafeString:
+    """The badge, and the way to the cause where it is not as wished."""
+    if row.status in AS_WISHED:
+        return badge(row)
+    address = reverse("admin:endpoints_endpoint_why", args=[row.pk])
+    return format_html('{} <a class="why-link" href="{}">{}</a>', badge(row), address, _("Why?"))
 
 
 def replicas(row: Endpoint) -> SafeString:
@@ -57,7 +69,7 @@ def message(row: Endpoint) -> SafeString:
     return format_html('<span class="line" lang="en" title="{}">{}</span>', text, text) if text else SafeString("")
 
 
-PARTS = {"status": badge, "replicas": replicas, "revision": revision, "message": message}
+PARTS = {"status": state, "replicas": replicas, "revision": revision, "message": message}
 
 
 def live(row: Any, part: str) -> SafeString:

@@ -15,14 +15,15 @@ from django.utils.translation import gettext as _
 
 from clusters.models import Engine
 from clusters.states import COLOURS as PHASE_COLOURS
-from clusters.states import HEARTBEAT, Phase
+from clusters.states import HEARTBEAT, ClusterKind, Phase
+from endpoints import services
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.states import COLOURS, Status
 from models_catalog.choices import Task
 from portal.tenancy.adminkit import sheet, status_badge
 from portal.tenancy.text import clean
 
-from . import cells
+from . import cells, why
 
 if TYPE_CHECKING:
     from .page import EndpointAdmin
@@ -38,22 +39,33 @@ CHAT = ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Say h
 
 
 def context(row: Endpoint) -> dict[str, Any]:
-    """What the templates around the form show."""
+    """What the templates around the form show. The place itself is asked only by the open page, not by its first answer."""
     revisions = list(Revision.objects.filter(endpoint=row).select_related("profile__model", "created_by")[:REVISIONS])
     for revision in revisions:
         revision.note, revision.failure = clean(revision.note, 200), clean(revision.failure, 1000)
-    return {"endpoint": row, "parts": parts(row), "revisions": revisions, "curl": curl(row, revisions)}
+    return {"endpoint": row, "parts": parts(row, ask=False), "revisions": revisions, "curl": curl(row, revisions)}
 
 
-def parts(row: Any) -> dict[str, SafeString]:
-    """The pieces that are fetched again while the page is open."""
+def parts(row: Any, *, ask: bool = True) -> dict[str, SafeString]:
+    """The pieces that are fetched again while the page is open. Without `ask` no place outside is called."""
     return {
         "head": sheet("portal/admin/endpoint_status.html", row=row, badge=cells.badge(row, big=True),
                       replicas=cells.replicas(row), revision=cells.revision(row), cause=clean(row.message, 1000),
                       trouble=clean(row.last_error, 1000), role=COLOURS[row.status], settled=cells.is_settled(row)),
-        "replicas": sheet("portal/admin/endpoint_replicas.html", engines=_engines(row)),
+        "replicas": _replicas(row, ask=ask),
         "events": sheet("portal/admin/endpoint_events.html", events=_events(row), most=EVENTS),
     }
+
+
+def _replicas(row: Endpoint, *, ask: bool) -> SafeString:
+    """Engines on hosts as their agents reported them; pods of a cluster as it shows them now."""
+    if row.cluster.kind == ClusterKind.HOSTS:
+        return sheet("portal/admin/endpoint_replicas.html", engines=_engines(row), endpoint=row)
+    if not ask:
+        return sheet("portal/admin/pods_later.html", endpoint=row)
+    seen = services.evidence(row, deep=False)
+    refusal = "" if seen.replicas else next((clean(one.message, 300) for one in seen.troubles), "")
+    return sheet("portal/admin/pods.html", replicas=why.replicas(seen), endpoint=row, refusal=refusal)
 
 
 def _engines(row: Endpoint) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from models_catalog.models import Profile
 from portal.tenancy.adminkit import PortalAdmin, RelatedOnlyFilter, WorkspaceFilter, actor_of, adopt, age
 from portal.tenancy.errors import NotAllowed
 
-from . import cells, detail, live
+from . import cells, detail, live, logs, why
 from .actions import EndpointActions
 from .forms import EndpointForm
 
@@ -164,6 +164,10 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
             path("live/", view(self.live_list), name="endpoints_endpoint_live"),
             path("<int:pk>/live/", view(self.live_detail), name="endpoints_endpoint_live_detail"),
             path("<int:pk>/compare/", view(self.compare), name="endpoints_endpoint_compare"),
+            path("<int:pk>/why/", view(self.why), name="endpoints_endpoint_why"),
+            path("<int:pk>/log/", view(self.log), name="endpoints_endpoint_log"),
+            path("<int:pk>/log/live/", view(self.log_live), name="endpoints_endpoint_log_live"),
+            path("<int:pk>/log/text/", view(self.log_text), name="endpoints_endpoint_log_text"),
         ]
         return [*own, *super().get_urls()]
 
@@ -175,6 +179,18 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
 
     def compare(self, request: HttpRequest, pk: int) -> HttpResponse:
         return detail.compare(self, request, pk)
+
+    def why(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return why.answer(self, request, pk)
+
+    def log(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return logs.answer(self, request, pk)
+
+    def log_live(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return logs.answer_live(self, request, pk)
+
+    def log_text(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return logs.answer_text(self, request, pk)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         more = {**(extra_context or {}), "live_url": reverse("admin:endpoints_endpoint_live")}

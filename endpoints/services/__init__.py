@@ -1,7 +1,7 @@
 """Verbs on endpoints. People's wishes are in `wishes`, what becomes of them in `reconcile` and `sweep`."""
 
 from .explain import evidence, explain, logs, plan
-from .follow_log import follow_log
+from .following import follow_log
 from .reconcile import reconcile
 from .sweep import look_at_cluster, sweep
 from .wishes import create, delete, deploy, follow, retry, roll_back, scale, set_autoscale, start, stop, update

@@ -25,11 +25,23 @@
     return found;
   }
 
+  // A log that is replaced stays where it was read, or goes on at its end if that was in sight.
+  function reading(node) {
+    const log = node.querySelector("pre.log.full");
+    const top = log ? log.scrollTop : 0;
+    const atEnd = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+    return () => {
+      const next = node.querySelector("pre.log.full");
+      if (next) next.scrollTop = atEnd ? next.scrollHeight : top;
+    };
+  }
+
   async function look(url) {
     const nodes = targets();
     const ids = [...new Set([...nodes.values()].map((node) => node.dataset.liveId))];
     if (!ids.length) return true;
-    const answer = await fetch(`${url}?ids=${encodeURIComponent(ids.join(","))}`, {
+    const joint = url.includes("?") ? "&" : "?";
+    const answer = await fetch(`${url}${joint}ids=${encodeURIComponent(ids.join(","))}`, {
       headers: { Accept: "application/json" }, credentials: "same-origin", cache: "no-store", redirect: "error",
     });
     if (!answer.ok) throw new Error(`live part answered ${answer.status}`);
@@ -40,8 +52,10 @@
         if (node && node.dataset.liveSeen !== html) {
           node.dataset.liveSeen = html;
           const open = [...node.querySelectorAll("details")].map((d) => d.open);
+          const back = reading(node);
           node.innerHTML = html;
           node.querySelectorAll("details").forEach((d, i) => { if (open[i] !== undefined) d.open = open[i]; });
+          back();
         }
       }
     }
@@ -80,6 +94,7 @@
     tick();
     setInterval(tick, 1000);
     copying();
+    for (const log of document.querySelectorAll("pre.log.full")) log.scrollTop = log.scrollHeight;
     const live = document.querySelector("[data-live-url]");
     if (live) follow(live.dataset.liveUrl);
     for (const form of document.querySelectorAll("form.confirm-sheet")) {

@@ -1,0 +1,91 @@
+"""The log of one replica: this run or the one before, followed while the page is open, or as a file of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from endpoints import services
+from endpoints.models import Endpoint
+from portal.tenancy.adminkit import sheet
+from portal.tenancy.errors import Unavailable
+
+from .why import row_of
+
+if TYPE_CHECKING:
+    from .page import EndpointAdmin
+
+MOST_REPLICAS = 64
+LINES = (200, 400, 2000)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the address asks for; nonsense counts as not said."""
+
+    replica: int
+    previous: bool
+    lines: int
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Wanted:
+        replica, lines = request.GET.get("replica", ""), request.GET.get("lines", "")
+        return cls(
+            replica=int(replica) if replica.isdecimal() and len(replica) < 3 and int(replica) < MOST_REPLICAS else 0,
+            previous=request.GET.get("previous") == "1",
+            lines=next((choice for choice in LINES if lines == str(choice)), LINES[1]))
+
+    @property
+    def query(self) -> str:
+        return urlencode({"replica": self.replica, "previous": int(self.previous), "lines": self.lines})
+
+
+def answer(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """The page; without script it shows the lines of now, with it it goes on."""
+    row, wanted = row_of(page, request, pk), Wanted.of(request)
+    live = reverse("admin:endpoints_endpoint_log_live", args=[pk])
+    response = TemplateResponse(request, "portal/admin/logs.html", {
+        **page.admin_site.each_context(request), "opts": page.opts, "title": _("Log of %(name)s") % {"name": row.name},
+        "original": row, "endpoint": row, "wanted": wanted, "choices": LINES, "text": part(row, wanted),
+        "replicas": range(max(1, row.replicas, wanted.replica + 1)), "file": f"{row.name}-{wanted.replica}.log",
+        "live_url": "" if wanted.previous else f"{live}?{wanted.query}",
+    })
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def answer_live(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """The lines as they are now, for the open page."""
+    row = row_of(page, request, pk)
+    response = JsonResponse({"settled": False, "parts": {str(pk): {"log": part(row, Wanted.of(request))}}})
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def answer_text(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """The lines as a file."""
+    row, wanted = row_of(page, request, pk), Wanted.of(request)
+    try:
+        text = services.logs(row, replica=wanted.replica, previous=wanted.previous, lines=LINES[-1])
+    except Unavailable as error:
+        return HttpResponse(error.message, status=503, content_type="text/plain; charset=utf-8")
+    run = "-previous" if wanted.previous else ""
+    return HttpResponse(text, headers={
+        "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{row.name}-{wanted.replica}{run}.log"'})
+
+
+def part(row: Endpoint, wanted: Wanted) -> SafeString:
+    """The lines, or why they can't be read now."""
+    try:
+        text = services.logs(row, replica=wanted.replica, previous=wanted.previous, lines=wanted.lines)
+    except Unavailable as error:
+        return sheet("portal/admin/log_lines.html", refusal=error.message)
+    return sheet("portal/admin/log_lines.html", text=text, previous=wanted.previous)
