@@ -28,7 +28,7 @@ class Cluster:
         self.kinds = Kinds(builtin_resources())
         self.store = Store()
         self.mutating: list[Admission] = []
-        """Hooks that may change the object in place; they come before validation."""
+        """Hooks that may change the object in place; the first one must stand an object that does not fit its schema."""
         self.admission: list[Admission] = []
         """Hooks that only judge; they come after validation."""
         self.speed = speed
@@ -59,7 +59,9 @@ class Cluster:
         res, metadata = self.resource(kind), obj["metadata"]
         return write.replace(self, res, metadata.get("namespace", ""), metadata["name"], obj, options).obj
 
-    def patch_status(self, kind: str, namespace: str, name: str, status: Object, options: Options = CONTROLLER) -> Object:
+    def patch_status(
+        self, kind: str, namespace: str, name: str, status: Object, options: Options = CONTROLLER
+    ) -> Object:
         """Puts these fields into the status, others stay; None removes one."""
         res = self.resource(kind)
         old = self.store.get(res, namespace, name)

@@ -22,15 +22,28 @@ class ApiError(Exception):
     """A refusal: HTTP status, reason word, message, details. `headers` go into the answer."""
 
     def __init__(
-        self, status: int, reason: str = "", message: str = "", details: Json | None = None, *, headers: Json | None = None
+        self,
+        status: int,
+        reason: str = "",
+        message: str = "",
+        details: Json | None = None,
+        *,
+        headers: Json | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.details = status, message, details
         self.reason = reason if reason or status not in REASONS else REASONS[status]
         self.headers: dict[str, str] = headers or {}
+        self.metadata: Json = {}
 
     def body(self) -> Json:
-        body: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
+        body: Json = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": self.metadata,
+            "status": "Failure",
+            "message": self.message,
+        }
         if self.reason:
             body["reason"] = self.reason
         if self.details is not None:
@@ -97,7 +110,9 @@ def cause(reason: str, message: str, field: str) -> Json:
 
 def forbidden(group: str, plural: str, name: str, why: str) -> ApiError:
     shown = f' "{name}"' if name else ""
-    return ApiError(403, "Forbidden", f"{qualified(plural, group)}{shown} is forbidden: {why}", details(name, group, plural))
+    return ApiError(
+        403, "Forbidden", f"{qualified(plural, group)}{shown} is forbidden: {why}", details(name, group, plural)
+    )
 
 
 def method_not_allowed(details_: Json | None = None) -> ApiError:

@@ -32,7 +32,9 @@ class Protocol(HttpToolsProtocol):
 class Listener:
     """Serves an ASGI app on 127.0.0.1 from `start` to `stop`; may be started again on the same port."""
 
-    def __init__(self, app: Any, context: ssl.SSLContext | None, on_start: Callable[[asyncio.AbstractEventLoop], None]) -> None:
+    def __init__(
+        self, app: Any, context: ssl.SSLContext | None, on_start: Callable[[asyncio.AbstractEventLoop], None]
+    ) -> None:
         self._app, self._context, self._on_start = app, context, on_start
         self.port = 0
         self._loop = asyncio.new_event_loop()
@@ -44,12 +46,16 @@ class Listener:
     def loop(self) -> asyncio.AbstractEventLoop:
         return self._loop
 
+    @property
+    def started(self) -> bool:
+        return self._thread is not None
+
     def start(self) -> None:
         """Serves from here on; the loop, and so the cluster, runs from the first start until `close`."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._loop.run_forever, name="kubernetes-simulator", daemon=True)
             self._thread.start()
-            self._loop.call_soon_threadsafe(self._on_start, self._loop)
+            self.call(self._on_start, self._loop)
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(30)
 
     async def _open(self) -> None:

@@ -38,7 +38,7 @@ class Change:
 class Store:
     def __init__(self) -> None:
         self.revision = 100
-        self.compacted = 0
+        self.compacted = self.revision
         """Changes up to this revision are gone from the history."""
         self._objects: dict[Key, dict[str, dict[str, Object]]] = {}
         self._history: list[Change] = []
@@ -78,11 +78,14 @@ class Store:
         return stored
 
     def remove(self, res: Resource, namespace: str, name: str) -> Object | None:
+        """The object's last form, with the revision of the removal; None if it was not there."""
         names = self._objects.get(res.key, {}).get(namespace if res.namespaced else "", {})
         old = names.pop(name, None)
-        if old is not None:
-            self._tell(DELETED, res, self._stamp(old), old)
-        return old
+        if old is None:
+            return None
+        gone = self._stamp(old)
+        self._tell(DELETED, res, gone, old)
+        return gone
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Calls the listener after each change, in order; the answer ends that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,9 @@ import msgspec
 
 from tests.simulators.kubernetes.errors import ApiError
 
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
+GZIP_BYTES = 128 * 1024
+"""Smaller answers are not compressed (the API server's own limit)."""
 
 
 @dataclass(slots=True)
@@ -22,9 +25,26 @@ class Answer:
     warnings: list[str] = field(default_factory=list)
     stream: AsyncIterator[bytes] | None = None
 
+    def compress(self, accepted: str) -> None:
+        if self.stream is None and len(self.body) > GZIP_BYTES and "gzip" in accepted:
+            self.body = gzip.compress(self.body, 1)
+            self.headers["content-encoding"] = "gzip"
+
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        headers = {"content-type": self.content_type, **self.headers}
+        if self.stream is None:
+            headers["content-length"] = str(len(self.body))
+        found = [(name.encode(), value.encode()) for name, value in headers.items()]
+        return found + [(b"warning", f"299 - {quoted(text)}".encode()) for text in self.warnings]
+
+
+def quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
 
 def json_answer(body: Any, status: int = 200, **more: Any) -> Answer:
-    return Answer(status, _encode(body) + b"\n", **more)
+    return Answer(status, encode(body) + b"\n", **more)
 
 
 def error_answer(error: ApiError) -> Answer:

@@ -1,41 +1,76 @@
-"""The ASGI application: one request in, one answer out."""
+"""The ASGI application: one request in, one answer out, with the faults that tests ask for and a record of all."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-import msgspec
-
+from tests.simulators.kubernetes import auth, tables
+from tests.simulators.kubernetes.api import bodies, faults
 from tests.simulators.kubernetes.api.answers import Answer, error_answer, json_answer
 from tests.simulators.kubernetes.api.request import Request, Target, target
+from tests.simulators.kubernetes.api.verbs import Verbs
 from tests.simulators.kubernetes.cluster import Cluster
-from tests.simulators.kubernetes.errors import (
-    ApiError,
-    PlainError,
-    bad_request,
-    method_not_allowed,
-    no_such_resource,
-    not_found,
-)
-from tests.simulators.kubernetes.kinds import Resource
-from tests.simulators.kubernetes.registry import delete, write
-from tests.simulators.kubernetes.registry.options import Options
+from tests.simulators.kubernetes.errors import ApiError, PlainError
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+log = logging.getLogger(__name__)
+MOST_RECORDED = 200_000
+
+
+@dataclass(slots=True)
+class Recorded:
+    """A request as it came, and how much was answered so far."""
+
+    method: str
+    path: str
+    query: str
+    user_agent: str
+    connection: int
+    status: int = 0
+    bytes_out: int = 0
+    """Of the body, as sent: compressed where it was."""
 
 
 class App:
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, static: dict[str, auth.User]) -> None:
         self.cluster = cluster
+        self.verbs = Verbs(cluster)
+        self.authorizer = auth.Authorizer(cluster)
+        self.tokens = auth.Tokens(cluster)
+        self.authenticator = auth.Authenticator(self.tokens, self.authorizer, static)
+        self.reviewer = auth.Reviewer(self.authenticator, self.authorizer, cluster.now)
+        self.requests: deque[Recorded] = deque(maxlen=MOST_RECORDED)
+        self.faults: list[faults.Fault] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = await read_request(scope, receive)
-        answer = await self.answer(request)
-        await respond(answer, send)
+        record = Recorded(
+            request.method,
+            request.path,
+            request.raw_query.decode(),
+            request.headers.get("user-agent", ""),
+            request.connection,
+        )
+        self.requests.append(record)
+        fault = next((each for each in self.faults if each.takes(request)), None)
+        if fault is not None and fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault is not None and (fault.reset or fault.half_open):
+            if fault.reset:
+                faults.reset(request.transport)
+            await _gone(receive)
+            return
+        answer = error_answer(fault.error()) if fault is not None and fault.status else await self.answer(request)
+        answer.compress(request.headers.get("accept-encoding", ""))
+        await Reply(request, record, send, fault.cut_after if fault else None).send(answer, receive)
 
     async def answer(self, request: Request) -> Answer:
         try:
@@ -44,51 +79,89 @@ class App:
             return error_answer(error)
         except PlainError as error:
             return Answer(error.status, error.text.encode(), "text/plain; charset=utf-8")
+        except tables.OnlyProtobuf:
+            return Answer(406, b"", "application/vnd.kubernetes.protobuf")
+        except Exception as error:  # a fault of the simulator itself must reach the test that met it
+            log.exception("%s %s", request.method, request.path)
+            return error_answer(ApiError(500, "InternalError", f"the simulator failed: {error!r}"))
 
     async def _route(self, request: Request) -> Answer:
+        user = request.user = self.authenticator.who(request)
+        asked = auth.attributes(request)
+        if not self.authorizer.allowed(user, asked).allowed:
+            raise auth.forbidden(user, asked)
         aim = target(request.path)
         if aim is None:
             raise PlainError()
-        res = self.cluster.kinds.get(aim.group, aim.version, aim.plural)
-        if res is None:
-            if self.cluster.kinds.custom_group(aim.group):
-                raise PlainError()
-            raise no_such_resource()
-        if self.cluster.connector is not None and self.cluster.connector.takes(aim):
-            return await self.cluster.connector.answer(request, aim)
-        return self._verb(request, aim, res)
+        if "/watch/" in request.path and aim.plural != "watch" and request.path.split("/")[3:4] == ["watch"]:
+            request.query["watch"] = ["true"]
+        if request.method == "POST" and (found := self._asked(request, aim)) is not None:
+            return json_answer(found, 201)
+        connector = self.cluster.connector
+        if connector is not None and connector.takes(aim):
+            found_answer: Answer = await connector.answer(request, aim)
+            return found_answer
+        return await self.verbs.answer(request, aim)
 
-    def _verb(self, request: Request, aim: Target, res: Resource) -> Answer:
-        cluster, options = self.cluster, Options(manager=request.one("fieldManager") or "unknown")
-        match request.method, bool(aim.name):
-            case "GET", True:
-                found = cluster.store.get(res, aim.namespace, aim.name)
-                if found is None:
-                    raise not_found(res.group, res.plural, aim.name)
-                return json_answer(found)
-            case "GET", False:
-                items = cluster.store.list(res, aim.namespace or None)
-                body = {"kind": res.kind_of_list, "apiVersion": res.api_version,
-                        "metadata": {"resourceVersion": str(cluster.store.revision)}, "items": items}  # fmt: skip
-                return json_answer(body)
-            case "POST", False:
-                made = write.create(cluster, res, aim.namespace, decode(request), options)
-                return json_answer(made.obj, 201)
-            case "PUT", True:
-                made = write.replace(
-                    cluster, res, aim.namespace, aim.name, decode(request), options, subresource=aim.subresource
-                )
-                return json_answer(made.obj)
-            case "DELETE", True:
-                return json_answer(delete.delete(cluster, res, aim.namespace, aim.name, {}, options).obj)
-        raise method_not_allowed()
+    def _asked(self, request: Request, aim: Target) -> dict[str, Any] | None:
+        """The answer to a review or a request for a token, which are not stored."""
+        if aim.plural in auth.REVIEWS and not aim.name and self.cluster.kinds.get(aim.group, aim.version, aim.plural):
+            body = bodies.read_object(request, "review")
+            return auth.review(self.reviewer, request.user, aim.plural, aim.namespace, body)
+        if (aim.group, aim.plural, aim.subresource) == ("", "serviceaccounts", "token"):
+            body = bodies.read_object(request, "TokenRequest")
+            return auth.token_request(self.tokens, self.cluster, aim.namespace, aim.name, body)
+        return None
 
 
-def decode(request: Request) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(request.body, type=dict)
-    except msgspec.DecodeError as error:
-        raise bad_request(str(error)) from error
+class Reply:
+    """Sends one answer and counts what went out."""
+
+    def __init__(self, request: Request, record: Recorded, send: Send, cut_after: int | None) -> None:
+        self.request, self.record, self._send, self.cut_after = request, record, send, cut_after
+
+    async def send(self, answer: Answer, receive: Receive) -> None:
+        self.record.status = answer.status
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": answer.pairs()})
+        if answer.stream is not None:
+            await self._stream(answer.stream, receive)
+        await self._part(answer.body, last=True)
+
+    async def _stream(self, stream: AsyncIterator[bytes], receive: Receive) -> None:
+        """Until the stream ends or the client leaves."""
+        left = asyncio.ensure_future(_gone(receive))
+        try:
+            while True:
+                part = asyncio.ensure_future(anext(stream, None))
+                await asyncio.wait({part, left}, return_when=asyncio.FIRST_COMPLETED)
+                if not part.done():
+                    part.cancel()
+                    await asyncio.gather(part, return_exceptions=True)
+                    return
+                if (found := part.result()) is None:
+                    return
+                await self._part(found)
+        finally:
+            left.cancel()
+            if hasattr(stream, "aclose"):
+                await stream.aclose()
+
+    async def _part(self, body: bytes, *, last: bool = False) -> None:
+        if self.cut_after is not None and self.record.bytes_out + len(body) > self.cut_after:
+            body = body[: self.cut_after - self.record.bytes_out]
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            await asyncio.sleep(0.05)  # so that the bytes are on their way before the reset
+            faults.reset(self.request.transport)
+            last = True
+            body = b""
+        self.record.bytes_out += len(body)
+        await self._send({"type": "http.response.body", "body": body, "more_body": not last})
+
+
+async def _gone(receive: Receive) -> None:
+    """Waits until the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def read_request(scope: Scope, receive: Receive) -> Request:
@@ -101,23 +174,10 @@ async def read_request(scope: Scope, receive: Receive) -> Request:
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name = raw.decode().lower()
-        headers[name] = headers[name] + "\0" + value.decode() if name in headers else value.decode()
+        headers[name] = headers[name] + "\0" + value.decode("latin-1") if name in headers else value.decode("latin-1")
     raw_query = scope["query_string"]
     return Request(
-        method=scope["method"], path=scope["raw_path"].decode().split("?")[0],
+        method=scope["method"], path=scope["raw_path"].decode().partition("?")[0],
         query=parse_qs(raw_query.decode(), keep_blank_values=True), headers=headers, body=b"".join(parts),
         transport=scope.get("simulator.transport"), connection=scope.get("simulator.connection", 0), raw_query=raw_query,
     )  # fmt: skip
-
-
-async def respond(answer: Answer, send: Send) -> None:
-    headers = {"content-type": answer.content_type, **answer.headers}
-    if answer.stream is None:
-        headers["content-length"] = str(len(answer.body))
-    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    pairs += [(b"warning", f'299 - "{text}"'.encode()) for text in answer.warnings]
-    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
-    if answer.stream is not None:
-        async for part in answer.stream:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": answer.body})

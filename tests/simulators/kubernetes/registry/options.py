@@ -24,3 +24,5 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     created: bool = False
     status: int = 200
+    gone: bool = False
+    """Deleted, and a Status tells of it instead of the object."""
