@@ -29,6 +29,9 @@ TABLE = {
         serviceaccounts ServiceAccount ns sa token
         services Service ns svc proxy,status
     """,
+    "apiregistration.k8s.io/v1": """
+        apiservices APIService - - status
+    """,
     "apps/v1": """
         controllerrevisions ControllerRevision ns - -
         daemonsets DaemonSet ns ds status
@@ -36,42 +39,8 @@ TABLE = {
         replicasets ReplicaSet ns rs scale,status
         statefulsets StatefulSet ns sts scale,status
     """,
-    "batch/v1": """
-        cronjobs CronJob ns cj status
-        jobs Job ns - status
-    """,
-    "autoscaling/v2": """
-        horizontalpodautoscalers HorizontalPodAutoscaler ns hpa status
-    """,
-    "policy/v1": """
-        poddisruptionbudgets PodDisruptionBudget ns pdb status
-    """,
-    "coordination.k8s.io/v1": """
-        leases Lease ns - -
-    """,
-    "discovery.k8s.io/v1": """
-        endpointslices EndpointSlice ns - -
-    """,
     "events.k8s.io/v1": """
         events Event ns ev -
-    """,
-    "networking.k8s.io/v1": """
-        ingressclasses IngressClass - - -
-        ingresses Ingress ns ing status
-        networkpolicies NetworkPolicy ns netpol -
-    """,
-    "scheduling.k8s.io/v1": """
-        priorityclasses PriorityClass - pc -
-    """,
-    "storage.k8s.io/v1": """
-        csidrivers CSIDriver - - -
-        storageclasses StorageClass - sc -
-    """,
-    "rbac.authorization.k8s.io/v1": """
-        clusterrolebindings ClusterRoleBinding - - -
-        clusterroles ClusterRole - - -
-        rolebindings RoleBinding ns - -
-        roles Role ns - -
     """,
     "authentication.k8s.io/v1": """
         selfsubjectreviews SelfSubjectReview - - - create
@@ -83,24 +52,87 @@ TABLE = {
         selfsubjectrulesreviews SelfSubjectRulesReview - - - create
         subjectaccessreviews SubjectAccessReview - - - create
     """,
+    "autoscaling/v2": """
+        horizontalpodautoscalers HorizontalPodAutoscaler ns hpa status
+    """,
+    "autoscaling/v1": """
+        horizontalpodautoscalers HorizontalPodAutoscaler ns hpa status
+    """,
+    "batch/v1": """
+        cronjobs CronJob ns cj status
+        jobs Job ns - status
+    """,
+    "certificates.k8s.io/v1": """
+        certificatesigningrequests CertificateSigningRequest - csr approval,status
+    """,
+    "networking.k8s.io/v1": """
+        ingressclasses IngressClass - - -
+        ingresses Ingress ns ing status
+        ipaddresses IPAddress - ip -
+        networkpolicies NetworkPolicy ns netpol -
+        servicecidrs ServiceCIDR - - status
+    """,
+    "policy/v1": """
+        poddisruptionbudgets PodDisruptionBudget ns pdb status
+    """,
+    "rbac.authorization.k8s.io/v1": """
+        clusterrolebindings ClusterRoleBinding - - -
+        clusterroles ClusterRole - - -
+        rolebindings RoleBinding ns - -
+        roles Role ns - -
+    """,
+    "storage.k8s.io/v1": """
+        csidrivers CSIDriver - - -
+        csinodes CSINode - - -
+        csistoragecapacities CSIStorageCapacity ns - -
+        storageclasses StorageClass - sc -
+        volumeattachments VolumeAttachment - - status
+        volumeattributesclasses VolumeAttributesClass - vac -
+    """,
+    "admissionregistration.k8s.io/v1": """
+        mutatingadmissionpolicies MutatingAdmissionPolicy - - -
+        mutatingadmissionpolicybindings MutatingAdmissionPolicyBinding - - -
+        mutatingwebhookconfigurations MutatingWebhookConfiguration - - -
+        validatingadmissionpolicies ValidatingAdmissionPolicy - - status
+        validatingadmissionpolicybindings ValidatingAdmissionPolicyBinding - - -
+        validatingwebhookconfigurations ValidatingWebhookConfiguration - - -
+    """,
     "apiextensions.k8s.io/v1": """
         customresourcedefinitions CustomResourceDefinition - crd,crds status
     """,
-    "apiregistration.k8s.io/v1": """
-        apiservices APIService - - status
+    "scheduling.k8s.io/v1": """
+        priorityclasses PriorityClass - pc -
     """,
-    "admissionregistration.k8s.io/v1": """
-        mutatingwebhookconfigurations MutatingWebhookConfiguration - - -
-        validatingwebhookconfigurations ValidatingWebhookConfiguration - - -
+    "coordination.k8s.io/v1": """
+        leases Lease ns - -
+    """,
+    "node.k8s.io/v1": """
+        runtimeclasses RuntimeClass - - -
+    """,
+    "discovery.k8s.io/v1": """
+        endpointslices EndpointSlice ns - -
+    """,
+    "resource.k8s.io/v1": """
+        deviceclasses DeviceClass - - -
+        resourceclaims ResourceClaim ns - status
+        resourceclaimtemplates ResourceClaimTemplate ns - -
+        resourceslices ResourceSlice - - -
+    """,
+    "flowcontrol.apiserver.k8s.io/v1": """
+        flowschemas FlowSchema - - status
+        prioritylevelconfigurations PriorityLevelConfiguration - - status
     """,
 }
+"""In the order in which discovery lists the groups."""
 
 IN_ALL = {
     "pods", "replicationcontrollers", "services", "daemonsets", "deployments", "replicasets", "statefulsets",
     "cronjobs", "jobs", "horizontalpodautoscalers",
 }  # fmt: skip
-EXTENSIONS = {"customresourcedefinitions": ("api-extensions",), "apiservices": ("api-extensions",)}
+EXTENSIONS = ("apiextensions.k8s.io", "apiregistration.k8s.io", "admissionregistration.k8s.io")
 SINGULARS = {"endpoints": "endpoints"}
+STORED = {"autoscaling": "v2"}
+"""The version that is stored, where a group has more than one."""
 
 
 def builtin_resources() -> Iterator[Resource]:
@@ -114,9 +146,9 @@ def _resource(group: str, version: str, row: list[str]) -> Resource:
     plural, kind, scope, short, subresources, *verbs = row
     return Resource(
         group=group, version=version, plural=plural, singular=SINGULARS.get(plural, kind.lower()), kind=kind,
-        namespaced=scope == "ns", versions=(version,), storage_version=version, short_names=_words(short),
+        namespaced=scope == "ns", versions=(version,), storage_version=STORED.get(group, version), short_names=_words(short),
         subresources=frozenset(_words(subresources)), verbs=_verbs(verbs),
-        categories=("all",) if plural in IN_ALL else EXTENSIONS.get(plural, ()),
+        categories=("all",) if plural in IN_ALL else ("api-extensions",) if group in EXTENSIONS else (),
         stored_as=("", "events") if plural == "events" else None,
     )  # fmt: skip
 
