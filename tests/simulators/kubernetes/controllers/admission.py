@@ -70,9 +70,9 @@ class Admission:
                 spec["tolerations"] = [*spec["tolerations"], added]
         self._priority(spec, name)
         obj["status"] = {"phase": "Pending", "qosClass": quality(spec), **(obj.get("status") or {})}
-        if spec.get("nodeName") and (node := self.cluster.get("Node", "", spec["nodeName"])):
-            if zones := zone_labels(node):
-                obj["metadata"]["labels"] = {**labels_of(obj), **zones}
+        node = self.cluster.get("Node", "", spec.get("nodeName") or "")
+        if node and (zones := zone_labels(node)):
+            obj["metadata"]["labels"] = {**labels_of(obj), **zones}
 
     def _service_account(self, pod: Object) -> None:
         spec, namespace = pod["spec"], namespace_of(pod)

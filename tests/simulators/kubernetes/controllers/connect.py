@@ -61,7 +61,7 @@ class Connector:
         return json_answer(self.controllers.budgets.evict(aim.namespace, aim.name, body, dry_run=dry_run), 201)
 
     async def _proxy(self, request: Request, aim: Target) -> Answer:
-        scheme, name, port = proxied(aim.name)
+        _, name, port = proxied(aim.name)
         if aim.plural == "services":
             pod, number = self._behind_service(aim.namespace, name, port)
         else:

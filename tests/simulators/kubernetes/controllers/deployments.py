@@ -64,7 +64,8 @@ class Deployments(Controller):
         count = self._room(found, sets)
         metadata = {
             "name": f"{name_of(found)}-{hash_}", "namespace": namespace_of(found), "labels": labels,
-            "annotations": self._notes(found, next_revision(sets)), "ownerReferences": [owner_reference(found, "apps/v1", "Deployment")],
+            "annotations": self._notes(found, next_revision(sets)),
+            "ownerReferences": [owner_reference(found, "apps/v1", "Deployment")],
         }  # fmt: skip
         selector = {
             **found["spec"]["selector"],
@@ -180,7 +181,8 @@ class Deployments(Controller):
         status = {
             "observedGeneration": found["metadata"]["generation"],
             **present(replicas=total["replicas"], updatedReplicas=updated, readyReplicas=total["readyReplicas"],
-                      availableReplicas=total["availableReplicas"], unavailableReplicas=max(0, max(total["replicas"], wanted) - total["availableReplicas"])),
+                      availableReplicas=total["availableReplicas"],
+                      unavailableReplicas=max(0, max(total["replicas"], wanted) - total["availableReplicas"])),
             "terminatingReplicas": total["terminatingReplicas"], "conditions": conditions,
         }  # fmt: skip
         if found.get("status") != status:

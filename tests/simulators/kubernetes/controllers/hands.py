@@ -184,8 +184,8 @@ class Hands:
     ) -> Object:
         metadata = obj["metadata"]
         involved = {
-            "kind": obj.get("kind"), "namespace": metadata.get("namespace"), "name": metadata["name"], "uid": metadata.get("uid"),
-            "apiVersion": obj.get("apiVersion"), "resourceVersion": metadata.get("resourceVersion"),
+            "kind": obj.get("kind"), "namespace": metadata.get("namespace"), "name": metadata["name"],
+            "uid": metadata.get("uid"), "apiVersion": obj.get("apiVersion"), "resourceVersion": metadata.get("resourceVersion"),
         }  # fmt: skip
         made: Object = {
             "apiVersion": "v1", "kind": "Event",

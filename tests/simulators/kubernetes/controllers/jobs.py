@@ -97,8 +97,9 @@ class Jobs(Controller):
             "job-name": name,
         }
         metadata = {
-            "name": f"{name}-{''.join(random.choices(SUFFIX, k=5))}", "generateName": f"{name}-", "namespace": namespace_of(job),
-            "labels": {**(inner.get("labels") or {}), **own}, **present(annotations=inner.get("annotations")),
+            "name": f"{name}-{''.join(random.choices(SUFFIX, k=5))}", "generateName": f"{name}-",
+            "namespace": namespace_of(job), "labels": {**(inner.get("labels") or {}), **own},
+            **present(annotations=inner.get("annotations")),
             "ownerReferences": [owner_reference(job, "batch/v1", "Job")],
         }  # fmt: skip
         made = self.cluster.create("Pod", {"metadata": metadata, "spec": template["spec"]})
@@ -129,8 +130,8 @@ class Jobs(Controller):
         before = job.get("status") or {}
         now = self.cluster.now()
         status = {
-            **({"conditions": conditions} if conditions else {}), "startTime": before.get("startTime", now), **present(**counts),
-            "ready": counts["active"], "terminating": 0, "uncountedTerminatedPods": {},
+            **({"conditions": conditions} if conditions else {}), "startTime": before.get("startTime", now),
+            **present(**counts), "ready": counts["active"], "terminating": 0, "uncountedTerminatedPods": {},
         }  # fmt: skip
         if any(each["type"] == "Complete" for each in conditions):
             status["completionTime"] = before.get("completionTime", now)

@@ -90,10 +90,15 @@ class Namespaces(Controller):
         told["NamespaceFinalizersRemaining"] = ("True", "SomeFinalizersRemain", held)
         before = {each["type"]: each for each in (found.get("status") or {}).get("conditions") or ()}
         now = self.cluster.now()
+
+        def since(type_: str, status: str) -> str:
+            was = before.get(type_, {})
+            return was["lastTransitionTime"] if was.get("status") == status else now
+
         conditions = [
             {
                 "type": type_, "status": status, "reason": reason, "message": message,
-                "lastTransitionTime": before[type_]["lastTransitionTime"] if before.get(type_, {}).get("status") == status else now,
+                "lastTransitionTime": since(type_, status),
             }
             for type_, (status, reason, message) in told.items()
         ]  # fmt: skip

@@ -50,7 +50,9 @@ def node(name: str, *, cpu: int, memory: str, disk: str, zone: str = "z1", gpus:
 def node_status(name: str, room: dict[str, str], more: dict[str, Any]) -> Object:
     return {
         "capacity": room, "allocatable": room,
-        "addresses": [{"type": "InternalIP", "address": more.get("address", "10.0.0.1")}, {"type": "Hostname", "address": name}],
+        "addresses": [
+            {"type": "InternalIP", "address": more.get("address", "10.0.0.1")}, {"type": "Hostname", "address": name},
+        ],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": {
             "machineID": "", "systemUUID": "", "bootID": "", "kernelVersion": "6.1.0", "osImage": "fake",

@@ -54,10 +54,10 @@ class Quotas(Controller):
         cluster.on_change(None, self._anything_changed)
 
     def _anything_changed(self, event: str, kind: str, obj: Object, old: Object | None) -> None:
-        if namespace := namespace_of(obj):
-            if event != "MODIFIED" or (kind == "Pod" and old is not None and finished(obj) != finished(old)):
-                for quota in self.cluster.list("ResourceQuota", namespace):
-                    self.enqueue(namespace, name_of(quota))
+        counts = event != "MODIFIED" or (kind == "Pod" and old is not None and finished(obj) != finished(old))
+        if counts and namespace_of(obj):
+            for quota in self.cluster.list("ResourceQuota", namespace_of(obj)):
+                self.enqueue(namespace_of(obj), name_of(quota))
 
     def sync(self, namespace: str, name: str) -> None:
         quota = self.cluster.get("ResourceQuota", namespace, name)

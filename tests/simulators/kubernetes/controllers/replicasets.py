@@ -78,8 +78,9 @@ class ReplicaSets(Controller):
         inner = template.get("metadata") or {}
         prefix = f"{name_of(found)}-"
         metadata = {
-            "name": prefix[:58] + "".join(random.choices(SUFFIX, k=5)), "generateName": prefix, "namespace": namespace_of(found),
-            "labels": inner.get("labels") or {}, **present(annotations=inner.get("annotations")),
+            "name": prefix[:58] + "".join(random.choices(SUFFIX, k=5)), "generateName": prefix,
+            "namespace": namespace_of(found), "labels": inner.get("labels") or {},
+            **present(annotations=inner.get("annotations")),
             "ownerReferences": [owner_reference(found, "apps/v1", "ReplicaSet")],
         }  # fmt: skip
         try:

@@ -35,7 +35,7 @@ class Scheduler(Controller):
 
     def changed(self, event: str, kind: str, obj: Object, old: Object | None) -> None:
         if kind == "Pod":
-            self._pod_changed(event, obj)
+            self._pod_changed(event, obj, old)
         elif kind == "Node":
             self._node_changed(event, obj)
         else:
@@ -46,7 +46,7 @@ class Scheduler(Controller):
         for key in self.waiting:
             self.enqueue(*key)
 
-    def _pod_changed(self, event: str, pod: Object) -> None:
+    def _pod_changed(self, event: str, pod: Object, old: Object | None) -> None:
         key = (namespace_of(pod), name_of(pod))
         node = pod["spec"].get("nodeName")
         if event == "DELETED" or finished(pod):
@@ -57,7 +57,8 @@ class Scheduler(Controller):
             self.waiting.pop(key, None)
             self._occupy(pod, node)
         elif pod["spec"].get("schedulerName", NAME) == NAME and not terminating(pod):
-            if key not in self.waiting or event == "ADDED":
+            changed = old is not None and old["spec"] != pod["spec"]
+            if changed or key not in self.waiting:
                 self.enqueue(*key)
 
     def _occupy(self, pod: Object, node: str) -> None:

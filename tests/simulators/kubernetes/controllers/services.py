@@ -93,14 +93,16 @@ class Services(Controller):
         spec = pod["spec"]
         named = spec.get("hostname") and spec.get("subdomain") == name_of(service)
         return {
-            "addresses": [pod["status"]["podIP"]], "conditions": conditions, **({"hostname": spec["hostname"]} if named else {}),
+            "addresses": [pod["status"]["podIP"]], "conditions": conditions,
+            **({"hostname": spec["hostname"]} if named else {}),
             "targetRef": {"kind": "Pod", "namespace": namespace_of(pod), "name": name_of(pod), "uid": uid_of(pod)},
             "nodeName": spec["nodeName"], **({"zone": zone} if zone else {}),
         }  # fmt: skip
 
     def _slice(self, service: Object, endpoints: list[Object], ports: list[Object]) -> Object:
         labels = {
-            **labels_of(service), "endpointslice.kubernetes.io/managed-by": MANAGER, "kubernetes.io/service-name": name_of(service),
+            **labels_of(service), "endpointslice.kubernetes.io/managed-by": MANAGER,
+            "kubernetes.io/service-name": name_of(service),
         }  # fmt: skip
         if service["spec"].get("clusterIP") == "None":
             labels["service.kubernetes.io/headless"] = ""

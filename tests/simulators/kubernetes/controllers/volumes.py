@@ -120,7 +120,8 @@ class Volumes(Controller):
         spec = {
             "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
             "accessModes": claim["spec"].get("accessModes") or ["ReadWriteOnce"], "storageClassName": name_of(class_),
-            "persistentVolumeReclaimPolicy": class_.get("reclaimPolicy", "Delete"), "volumeMode": claim["spec"].get("volumeMode", "Filesystem"),
+            "persistentVolumeReclaimPolicy": class_.get("reclaimPolicy", "Delete"),
+            "volumeMode": claim["spec"].get("volumeMode", "Filesystem"),
             "hostPath": {"path": f"/tmp/hostpath_pv/{uid_of(claim)}", "type": ""},
         }  # fmt: skip
         made = self.cluster.create("PersistentVolume", {"metadata": metadata, "spec": spec})

@@ -64,9 +64,10 @@ class Kubelet:
 
         def run() -> None:
             now = self.cluster.get("Pod", *key)
-            if now is not None and uid_of(now) == uid and self._turns.get(uid) == turn:
-                if not self._is_down(now["spec"]["nodeName"]):
-                    step(now)
+            if now is None or uid_of(now) != uid or self._turns.get(uid) != turn:
+                return
+            if not self._is_down(now["spec"]["nodeName"]):
+                step(now)
 
         self.cluster.later(seconds, run)
 
@@ -144,10 +145,11 @@ class Kubelet:
         self._write(pod, phase, started=True, initialized=True, ready=False, containers=containers)
 
     def _evicted(self, pod: Object, now: str) -> None:
+        ended = report.terminated(137, now, now)
         message = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 51200Ki. "
         status = report.status(
             pod, "Failed", now, self._where(pod), started=False, initialized=True, ready=False,
-            containers=[report.container_status(each, pod, report.terminated(137, now, now)) for each in pod["spec"]["containers"]],
+            containers=[report.container_status(each, pod, ended) for each in pod["spec"]["containers"]],
         )  # fmt: skip
         self.cluster.put_status("Pod", pod, {**status, "reason": "Evicted", "message": message})
         self.cluster.record_event(pod, "Warning", "Evicted", message, "kubelet")

@@ -79,7 +79,8 @@ def waiting_message(reason: str, pod: Object, container: Mapping[str, Any], rest
         case "ErrImagePull":
             return image_failure(image)
         case "InvalidImageName":
-            return f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": invalid reference format'
+            parsed = f'couldn\'t parse image name "{image}": invalid reference format'
+            return f'Failed to apply default image tag "{image}": {parsed}'
         case "CrashLoopBackOff":
             whole = f"{name_of(pod)}_{namespace_of(pod)}({uid_of(pod)})"
             return f"back-off {back_off(restarts)} restarting failed container={container['name']} pod={whole}"
@@ -125,7 +126,8 @@ def trouble_events(state: str, argument: str, pod: Object, container: Mapping[st
             port = (probe.get("httpGet") or {}).get("port", 8000)
             path = (probe.get("httpGet") or {}).get("path", "/health")
             address = (pod.get("status") or {}).get("podIP", "10.244.0.1")
-            failed = f'Readiness probe failed: Get "http://{address}:{port}{path}": dial tcp {address}:{port}: connect: connection refused'
+            refused = f"dial tcp {address}:{port}: connect: connection refused"
+            failed = f'Readiness probe failed: Get "http://{address}:{port}{path}": {refused}'
             return [*start_events(container), ("Warning", "Unhealthy", failed)]
         case "pending", _:
             return []

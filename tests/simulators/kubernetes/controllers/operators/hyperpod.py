@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 GROUP = "inference.sagemaker.aws.amazon.com"
 KINDS = (f"InferenceEndpointConfig.{GROUP}", f"JumpStartModel.{GROUP}")
 FINALIZER = f"{GROUP}/finalizer"
+JUMPSTART_IMAGE = "763104351884.dkr.ecr.us-west-2.amazonaws.com/djl-inference:latest"
 REGION_ARN = "arn:aws:sagemaker:us-west-2:123456789012"
 
 
@@ -214,8 +215,7 @@ def pod_spec(found: Object) -> dict[str, Any]:
     worker = found["spec"].get("worker") or {}
     port = {"containerPort": container_port(found), "name": "http", "protocol": "TCP"}
     container: dict[str, Any] = {
-        "name": name_of(found)[:63], "image": worker.get("image", "763104351884.dkr.ecr.us-west-2.amazonaws.com/djl-inference:latest"),
-        "ports": [port],
+        "name": name_of(found)[:63], "image": worker.get("image", JUMPSTART_IMAGE), "ports": [port],
     }  # fmt: skip
     for ours, theirs in (
         ("args", "args"),

@@ -173,7 +173,8 @@ class Keda(Controller):
         if before == count:
             return
         self.cluster.update(kind, {**target, "spec": {**target["spec"], "replicas": count}}, manager="keda")
-        where = f"{found['spec']['scaleTargetRef'].get('apiVersion', 'apps/v1')}.{target['kind']} {namespace_of(found)}/{name_of(target)}"
+        version = found["spec"]["scaleTargetRef"].get("apiVersion", "apps/v1")
+        where = f"{version}.{target['kind']} {namespace_of(found)}/{name_of(target)}"
         if not before:
             self._event(
                 found,
@@ -208,9 +209,9 @@ class Keda(Controller):
             metrics.append(
                 {"type": "External", "external": {**chosen, "target": {"type": "AverageValue", "averageValue": wanted}}}
             )
-        ref = found["spec"]["scaleTargetRef"]
+        ref, default = found["spec"]["scaleTargetRef"], {"apiVersion": "apps/v1", "kind": "Deployment"}
         spec = {
-            "scaleTargetRef": {"apiVersion": ref.get("apiVersion", "apps/v1"), "kind": ref.get("kind", "Deployment"), "name": ref["name"]},
+            "scaleTargetRef": {key: {**default, **ref}[key] for key in ("apiVersion", "kind", "name")},
             "minReplicas": max(1, least), "maxReplicas": most, "metrics": metrics,
         }  # fmt: skip
         if behavior := ((found["spec"].get("advanced") or {}).get("horizontalPodAutoscalerConfig") or {}).get(
@@ -253,11 +254,12 @@ class Keda(Controller):
         fine = {"reason": "ScaledObjectReady", "message": "ScaledObject is defined correctly and is ready for scaling"}
         idle = {"reason": "ScalerNotActive", "message": "Scaling is not performed because triggers are not active"}
         busy = {"reason": "ScalerActive", "message": "Scaling is performed because triggers are active"}
+        halted = {"reason": "ScaledObjectPaused", "message": "ScaledObject is paused"}
+        going = {"reason": "ScaledObjectUnpaused", "message": "pause annotation removed for ScaledObject"}
         told = {
             "Ready": ("True", fine), "Active": (str(active), busy if active else idle),
             "Fallback": ("False", {"reason": "NoFallbackFound", "message": "No fallbacks are active on this scaled object"}),
-            "Paused": (str(paused), {"reason": "ScaledObjectPaused" if paused else "ScaledObjectUnpaused",
-                                     "message": "pause annotation is set" if paused else "pause annotation removed for ScaledObject"}),
+            "Paused": (str(paused), halted if paused else going),
         }  # fmt: skip
         conditions = [{"type": type_, "status": status, **words} for type_, (status, words) in told.items()]
         names = self._metric_names(found)

@@ -121,14 +121,16 @@ class LeaderWorkerSets(Controller):
     def _leaders(self, found: Object) -> Object:
         template = found["spec"]["leaderWorkerTemplate"]
         return self._made(found, name_of(found), template.get("leaderTemplate") or template["workerTemplate"], {
-            "replicas": found["spec"].get("replicas", 1), "owner": owner_reference(found, API, "LeaderWorkerSet"), "first": 0, "labels": {LABEL + "worker-index": "0"},
+            "replicas": found["spec"].get("replicas", 1), "owner": owner_reference(found, API, "LeaderWorkerSet"),
+            "first": 0, "labels": {LABEL + "worker-index": "0"},
         })  # fmt: skip
 
     def _workers(self, found: Object, leader: Object) -> Object:
         template, group = found["spec"]["leaderWorkerTemplate"], name_of(leader).rpartition("-")[2]
         labels = {LABEL + "group-index": group, LABEL + "group-key": labels_of(leader).get(LABEL + "group-key", group)}
         return self._made(found, name_of(leader), template["workerTemplate"], {
-            "replicas": template.get("size", 1) - 1, "owner": owner_reference(leader, "v1", "Pod"), "first": 1, "labels": labels,
+            "replicas": template.get("size", 1) - 1, "owner": owner_reference(leader, "v1", "Pod"),
+            "first": 1, "labels": labels,
         })  # fmt: skip
 
     def _made(self, found: Object, name: str, template: Object, how: Object) -> Object:
@@ -188,7 +190,8 @@ class LeaderWorkerSets(Controller):
         wanted = found["spec"].get("replicas", 1)
         before = found.get("status") or {}
         status = {
-            **present(replicas=count, readyReplicas=ready, updatedReplicas=updated), "observedGeneration": found["metadata"]["generation"],
+            **present(replicas=count, readyReplicas=ready, updatedReplicas=updated),
+            "observedGeneration": found["metadata"]["generation"],
             "hpaPodSelector": f"{LABEL}name={name_of(found)},{LABEL}worker-index=0",
             "conditions": self._conditions(before.get("conditions") or (), ready == wanted, updated == wanted),
         }  # fmt: skip
