@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from clusters.states import COLOURS as PHASE_COLOURS
 from clusters.states import Phase
 from endpoints import services
-from endpoints.explaining import Condition, Evidence, Finding, Happening, Replica, Shown
+from endpoints.explaining import Condition, Evidence, Explanation, Finding, Happening, Replica, Shown
 from endpoints.models import Endpoint
 from endpoints.states import COLOURS
 from portal.tenancy.adminkit import status_badge
@@ -47,10 +47,16 @@ def answer(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
         "badge": cells.badge(row, big=True), "role": COLOURS[row.status], "first": found.first,
         "shown": [_shown(one) for one in found.first.shown_by], "others": found.others, "sure": _sure(found.first),
         "replicas": replicas(seen), "conditions": [_condition(one) for one in seen.conditions],
-        "events": [_event(one) for one in seen.events[:EVENTS]], "lines": found.last_lines, "seen": seen,
+        "events": [_event(one) for one in seen.events[:EVENTS]], "lines": _lines(found), "seen": seen,
     })
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _lines(found: Explanation) -> list[tuple[str, bool]]:
+    """The last lines, each with whether the cause was read from it."""
+    told = {shown.text for shown in found.first.shown_by if shown.source == "log"}
+    return [(line, line.strip() in told) for line in found.last_lines]
 
 
 def _sure(finding: Finding) -> str:

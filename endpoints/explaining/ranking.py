@@ -19,6 +19,13 @@ MOST_SHOWN = 5
 MOST_OTHERS = 5
 SAID_CHARS = 400
 LAST_LINES = 20
+# That something is wrong, but not what.
+VAGUE = frozenset({
+    "ended", "crash_loop", "agent_said", "agent_killed", "back_off", "probe", "ended_well", "bad_options", "killed", "image",
+    "image_waiting", "config_error", "unschedulable", "log_error",
+})
+# Nothing is wrong with these yet, so they explain only a row of which nothing worse is known.
+ON_THE_WAY = frozenset({"loading", "starting", "pending"})
 
 
 class _Figures(dict[str, object]):
@@ -65,7 +72,19 @@ def rank(seen: Evidence) -> list[Finding]:
             if (figures := rule.match(clue)) is not None:
                 _add(found, rule, clue, {**_asked(seen.asked), **figures})
                 break
-    return sorted(found.values(), key=lambda finding: -finding.weight)
+    return _without_echoes(sorted(found.values(), key=lambda finding: -finding.weight))
+
+
+def _without_echoes(found: list[Finding]) -> list[Finding]:
+    """Leave out what only repeats that a replica is in trouble, where a surer finding says which trouble it is."""
+    told: set[str] = set()
+    kept = []
+    for finding in found:
+        subjects = {shown.subject for shown in finding.shown_by}
+        if not (finding.rule in VAGUE and subjects <= told) and not (finding.rule in ON_THE_WAY and kept):
+            kept.append(finding)
+        told |= subjects
+    return kept
 
 
 def _add(found: dict[str, Finding], rule: Rule, clue: Clue, figures: Mapping[str, object]) -> None:

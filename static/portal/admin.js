@@ -94,7 +94,7 @@
     tick();
     setInterval(tick, 1000);
     copying();
-    for (const log of document.querySelectorAll("pre.log.full")) log.scrollTop = log.scrollHeight;
+    for (const log of document.querySelectorAll("pre[data-end]")) log.scrollTop = log.scrollHeight;
     const live = document.querySelector("[data-live-url]");
     if (live) follow(live.dataset.liveUrl);
     for (const form of document.querySelectorAll("form.confirm-sheet")) {

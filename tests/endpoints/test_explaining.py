@@ -274,6 +274,13 @@ def test_the_place_comes_before_its_replicas_and_both_logs_make_it_surer() -> No
     assert explanation(away).others[0].rule == "log_gated"
 
 
+def test_what_only_repeats_that_something_is_wrong_is_left_out() -> None:
+    crashed = ended(1, log=LOGS["gated"])
+    assert [one.rule for one in rank(crashed)] == ["log_gated"]
+    loading = pod(name="m-1", index=1, phase="Running")
+    assert [one.rule for one in rank(replace(crashed, replicas=(*crashed.replicas, loading), wanted=2))] == ["log_gated"]
+
+
 def test_several_replicas_with_one_trouble_are_one_finding() -> None:
     found = rank(seen(*(pod(name=f"m-{i}", index=i, waiting="ErrImagePull", message="manifest unknown") for i in range(9)),
                       wanted=9))

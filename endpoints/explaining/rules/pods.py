@@ -173,14 +173,14 @@ AGENT = (
 )
 
 WAITING = (
-    rule("loading", Cause.LOADING, 12, R, r"Running|LOADING|STARTING", _("The replica %(replica)s is on its way: %(said)s"),
+    rule("loading", Cause.LOADING, 12, R, r"Running|LOADING|STARTING", _("Still on its way: %(replica)s (%(said)s)"),
          _("Wait: nothing is wrong so far. It has %(minutes)s minutes before the portal calls it late."), text=r"\S"),
     rule("starting", Cause.LOADING, 10, (R, W), r"Running|LOADING|STARTING|ContainerCreating|PodInitializing|ASSIGNED",
-         _("The replica %(replica)s is being started."),
+         _("Being started: %(replica)s."),
          _("Wait: nothing is wrong so far. It has %(minutes)s minutes before the portal calls it late.")),
     rule("back_off", Cause.CRASH_LOOP, 20, R, "BACKOFF", _("The engine ended and is started again after a pause."),
          _("Read its last lines below; it is tried again by itself.")),
-    rule("pending", Cause.LOADING, 8, R, "Pending", _("The replica %(replica)s waits to be placed."),
+    rule("pending", Cause.LOADING, 8, R, "Pending", _("Waiting to be placed: %(replica)s."),
          _("Wait: nothing is wrong so far. It has %(minutes)s minutes before the portal calls it late.")),
 )
 
