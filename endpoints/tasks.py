@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from celery import Task, shared_task
 
+from clusters.drivers.kube_errors import KubeError
+from clusters.models import Cluster
+
 from . import services
 from .models import Endpoint
+from .services import vllmclusters
 
 
 @shared_task
@@ -32,3 +36,16 @@ def look_at_cluster(cluster_id: int) -> None:
 @shared_task
 def sweep() -> None:
     services.sweep()
+
+
+@shared_task
+def follow_all_vllmclusters() -> None:
+    vllmclusters.follow_all()
+
+
+@shared_task(throws=(KubeError,))
+def follow_vllmclusters(cluster_id: int) -> None:
+    """An error of the cluster is only noted here: the page of the place says why it can't be asked."""
+    cluster = Cluster.objects.filter(pk=cluster_id).first()
+    if cluster is not None:
+        vllmclusters.follow_cluster(cluster)

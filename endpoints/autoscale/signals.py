@@ -87,6 +87,11 @@ def query(engine: str, signal: str, namespace: str, name: str) -> str:
     return SIGNALS[signal].queries[engine].replace(PODS, pods)
 
 
+def query_of_model(engine: str, signal: str, model: str) -> str:
+    """The query for whatever pods serve this model, by the engine's own label. Raises KeyError."""
+    return SIGNALS[signal].queries[engine].replace(PODS, f'{{model_name="{model}"}}')
+
+
 def is_of_the_engine(text: str) -> bool:
     """Whether this query asks the replicas themselves."""
     return _OF_THE_ENGINE.search(text) is not None

@@ -32,13 +32,17 @@ class Seen:
     notes: Sequence[str]
 
 
-def status_of(name: str, seen: Seen, old: Mapping[str, Any], now: str) -> dict[str, Any]:
-    """The whole status; a condition keeps its time while its status stays. `now` is RFC 3339 in UTC."""
+def status_of(name: str, seen: Seen, old: Mapping[str, Any], now: str, *, refused: str = "") -> dict[str, Any]:
+    """The whole status; a condition keeps its time while its status stays. `now` is RFC 3339 in UTC.
+
+    `refused` says why the object's newest generation can't be followed, while the endpoint stays as it was.
+    """
     phase = PHASES[seen.status]
     ready = (seen.status in ANSWERS and seen.ready > 0) or (seen.status == Status.INSERVICE and not seen.replicas)
     conditions = [
         _condition("Ready", ready, seen.cause or phase, seen.message or phase, seen.generation),
-        _condition("Accepted", True, "Followed", "The portal follows this object.", seen.generation),
+        _condition("Accepted", not refused, "Invalid" if refused else "Followed",
+                   refused or "The portal follows this object.", seen.generation),
     ]
     if seen.notes:
         conditions.append(_condition("Adjusted", True, "Understood", " ".join(seen.notes), seen.generation))
