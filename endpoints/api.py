@@ -14,6 +14,7 @@ from ninja import Query, Router, Status
 
 from clusters.models import Cluster, Engine
 from endpoints import services
+from endpoints.approval import approve, uid_of_plan
 from endpoints.evidence_schemas import (
     ExplanationOut,
     HappeningList,
@@ -33,7 +34,6 @@ from endpoints.schemas import (
     EngineList,
     EngineOut,
     EventPage,
-    PlanOut,
     RevisionPage,
     RollbackIn,
     ScaleIn,
@@ -112,16 +112,18 @@ def create_endpoint(request: ApiRequest, data: EndpointIn) -> HttpResponse:
     workspace = pick(actor.workspaces, data.workspace, field="workspace", what="workspace")
     actor.require(Verb.DEPLOY, workspace)
     values = data.model_dump(exclude={"workspace", "place", "profile"})
-    place, profile = _place_of(workspace, data.place), _profile_of(workspace, data.profile)
+    place, profile, uid = place_of(workspace, data.place), profile_of(workspace, data.profile), uid_of_plan(request)
+    planned = {name: value for name, value in values.items() if name not in ("note", "deploy")}
+    approve(request, lambda: services.plan_creation(actor, workspace, cluster=place, profile=profile, uid=uid, **planned))
     return created(request, EndpointOut, status=202, make=lambda: services.create(
-        actor, workspace, cluster=place, profile=profile, **values))
+        actor, workspace, cluster=place, profile=profile, uid=uid, **values))
 
 
-def _place_of(workspace: Workspace, text: str) -> Cluster:
+def place_of(workspace: Workspace, text: str) -> Cluster:
     return pick(Cluster.objects.for_workspaces(_only(workspace)), text, field="place", what="place", by="name")
 
 
-def _profile_of(workspace: Workspace, text: str) -> Profile:
+def profile_of(workspace: Workspace, text: str) -> Profile:
     rows = Profile.objects.for_workspaces(_only(workspace)).select_related("model", "artifact", "release")
     return pick(rows, text, field="profile", what="profile")
 
@@ -137,11 +139,18 @@ def get_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Endp
     return endpoint
 
 
-def _do(request: ApiRequest, response: HttpResponse, uid: UUID, verb: Callable[..., Any], *args: Any) -> Status[Endpoint]:
-    """Run a verb that takes no more than `args`, at the version that the caller asked for."""
+def _do(
+    request: ApiRequest, response: HttpResponse, uid: UUID, verb: Callable[..., Any], *args: Any, **planned: Any,
+) -> Status[Endpoint]:
+    """Run a verb that takes no more than `args`, at the version and by the plan that the caller looked at."""
     endpoint = endpoint_of(request, uid)
+    approve(request, lambda: _plan_of(request.auth, endpoint, **planned))
     verb(request.auth, endpoint, *args, expected_generation=expected_generation(request, endpoint))
     return _accepted(endpoint_of(request, uid), response)
+
+
+def _plan_of(actor: Actor, endpoint: Endpoint, **planned: Any) -> services.Planned:
+    return services.plan_change(actor, endpoint, **planned) if planned else services.plan(endpoint)
 
 
 @router.post("/endpoints/{uid}/deploy", response={202: EndpointOut}, summary="Bring the wanted revision into service")
@@ -166,12 +175,12 @@ def retry_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> St
 
 @router.post("/endpoints/{uid}/scale", response={202: EndpointOut}, summary="Change the number of replicas")
 def scale_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data: ScaleIn) -> Status[Endpoint]:
-    return _do(request, response, uid, services.scale, data.replicas)
+    return _do(request, response, uid, services.scale, data.replicas, replicas=data.replicas)
 
 
 @router.post("/endpoints/{uid}/rollback", response={202: EndpointOut}, summary="Go back to an earlier revision")
 def roll_back_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data: RollbackIn) -> Status[Endpoint]:
-    return _do(request, response, uid, services.roll_back, data.revision)
+    return _do(request, response, uid, services.roll_back, data.revision, number=data.revision)
 
 
 @router.post("/endpoints/{uid}/update", response={202: EndpointOut}, summary="Replace the replicas by a new revision")
@@ -179,7 +188,9 @@ def update_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data
     endpoint = endpoint_of(request, uid)
     request.auth.require(Verb.DEPLOY, endpoint.workspace)
     values = data.model_dump(exclude_unset=True, exclude={"profile"})
-    profile = _profile_of(endpoint.workspace, data.profile) if data.profile else None
+    profile = profile_of(endpoint.workspace, data.profile) if data.profile else None
+    planned = {name: value for name, value in values.items() if name != "note"}
+    approve(request, lambda: services.plan_change(request.auth, endpoint, profile=profile, **planned))
     services.update(request.auth, endpoint, profile=profile, expected_generation=expected_generation(request, endpoint),
                     **values)
     return _accepted(endpoint_of(request, uid), response)
@@ -245,8 +256,3 @@ def list_cluster_events(request: ApiRequest, uid: UUID) -> HappeningList:
     """Places without events of their own, such as hosts, have none here."""
     seen = services.evidence(endpoint_of(request, uid), deep=False)
     return HappeningList(looked_at=seen.looked_at, items=[HappeningOut(**asdict(event)) for event in seen.events])
-
-
-@router.get("/endpoints/{uid}/plan", response=PlanOut, summary="Say what the next step would change")
-def plan_endpoint(request: ApiRequest, uid: UUID) -> dict[str, Any]:
-    return {"steps": services.plan(endpoint_of(request, uid))}

@@ -182,16 +182,6 @@ class EngineOut(Schema):
     reported_at: datetime | None
 
 
-class StepOut(Schema):
-    verb: str
-    what: str
-    detail: str
-
-
-class PlanOut(Schema):
-    steps: list[StepOut]
-
-
 class EndpointPage(Schema):
     items: list[EndpointOut]
     next: str | None

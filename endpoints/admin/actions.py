@@ -11,6 +11,7 @@ from models_catalog.models import Profile
 from portal.tenancy.adminkit import actor_of, confirmed
 
 from .forms import GenerationForm, RollBackForm, ScaleForm, UpdateForm
+from .plan import plan_as_it_is, plan_roll_back, plan_scale, plan_update, previewed
 
 SERVICE_VERBS = ("deploy", "start", "stop", "retry", "scale", "update", "roll_back", "remove")
 
@@ -25,12 +26,12 @@ class EndpointActions:
             "method_name": "more"},
     )
 
-    @confirmed(_("Deploy"), permission="deploy", form=GenerationForm, icon="rocket_launch",
+    @confirmed(_("Deploy"), permission="deploy", preview=previewed(plan_as_it_is), form=GenerationForm, icon="rocket_launch",
                explain=_("The wanted revision is brought into service. A failed start is tried again."))
     def deploy(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
         services.deploy(actor_of(request), row, expected_generation=generation)
 
-    @confirmed(_("Start"), permission="start", form=GenerationForm, icon="play_arrow",
+    @confirmed(_("Start"), permission="start", preview=previewed(plan_as_it_is), form=GenerationForm, icon="play_arrow",
                explain=_("The stopped endpoint starts again with its wanted revision and size."))
     def start(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
         services.start(actor_of(request), row, expected_generation=generation)
@@ -40,17 +41,17 @@ class EndpointActions:
     def stop(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
         services.stop(actor_of(request), row, expected_generation=generation)
 
-    @confirmed(_("Retry"), permission="retry", form=GenerationForm, icon="refresh",
+    @confirmed(_("Retry"), permission="retry", preview=previewed(plan_as_it_is), form=GenerationForm, icon="refresh",
                explain=_("Earlier failures are forgotten, and the same wish is tried again now."))
     def retry(self, request: HttpRequest, row: Endpoint, generation: int | None = None) -> None:
         services.retry(actor_of(request), row, expected_generation=generation)
 
-    @confirmed(_("Scale"), permission="scale", form=ScaleForm, icon="stacks",
+    @confirmed(_("Scale"), permission="scale", preview=previewed(plan_scale), form=ScaleForm, icon="stacks",
                explain=_("The number of replicas follows as far as the place has room."))
     def scale(self, request: HttpRequest, row: Endpoint, replicas: int, generation: int | None = None) -> None:
         services.scale(actor_of(request), row, replicas, expected_generation=generation)
 
-    @confirmed(_("Update"), permission="update", form=UpdateForm, icon="upgrade",
+    @confirmed(_("Update"), permission="update", preview=previewed(plan_update), form=UpdateForm, icon="upgrade",
                explain=_("A new revision replaces the replicas one by one. The old ones serve until the new ones are "
                          "ready; if they fail, the old ones stay."))
     def update(
@@ -61,7 +62,7 @@ class EndpointActions:
         services.update(actor_of(request), row, profile=profile, note=note, expected_generation=generation,
                         arguments={**now, **arguments} if arguments else None)
 
-    @confirmed(_("Roll back"), permission="rollback", form=RollBackForm, icon="undo",
+    @confirmed(_("Roll back"), permission="rollback", preview=previewed(plan_roll_back), form=RollBackForm, icon="undo",
                explain=_("An earlier revision is wanted again and replaces the replicas one by one."))
     def roll_back(self, request: HttpRequest, row: Endpoint, number: int, generation: int | None = None) -> None:
         services.roll_back(actor_of(request), row, number, expected_generation=generation)

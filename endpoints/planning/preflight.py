@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from endpoints.targets.base import RevisionSpec, Spec
+from endpoints.targets.base import Check, ModelFacts, RevisionSpec, Spec
 from models_catalog.sizing import GIB, Fit, Shape, fit
 
 NO_EFFECT = frozenset({"PreferNoSchedule"})  # the scheduler avoids such a node, but takes it
@@ -34,12 +34,10 @@ class NodeView:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the cluster and the model beside the nodes. None means unknown."""
+    """What is known of the cluster beside its nodes, and of the model. None means unknown."""
 
     nodes: tuple[NodeView, ...]
-    shape: Shape | None = None
-    context_tokens: int = 0
-    gated: bool = False
+    model: ModelFacts = field(default_factory=ModelFacts)
     reachable: bool = True
     unreachable_why: str = ""
     missing_rights: tuple[str, ...] = ()
@@ -48,16 +46,6 @@ class Facts:
     default_storage_class: str = ""
     quota_left: Mapping[str, int] = field(default_factory=dict)
     inventory_age: float | None = None
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line: `ok` is None for what should be looked at but does not stop; `lines` show the sum."""
-
-    name: str
-    ok: bool | None
-    sentence: str
-    lines: tuple[str, ...] = ()
 
 
 def preflight(spec: Spec, facts: Facts) -> tuple[Check, ...]:
@@ -95,7 +83,7 @@ def _image(spec: Spec, _facts: Facts) -> Check:
 
 
 def _token(spec: Spec, facts: Facts) -> Check | None:
-    if not facts.gated or spec.wanted.weights is not None:
+    if not facts.model.gated or spec.wanted.weights is not None:
         return None
     if spec.wanted.hub_token:
         return Check("token", True, _("The model is gated and its artifact has a token."))
@@ -153,16 +141,18 @@ def _simulated(spec: Spec, facts: Facts) -> Check | None:
 
 def _memory(spec: Spec, facts: Facts) -> Check | None:
     """Weights, cache and overhead against one GPU of each kind that the cluster has."""
-    shape, revision = facts.shape, spec.wanted
-    if shape is None or not revision.resources.gpus or not revision.weights_bytes:
+    return memory_check(spec.wanted, facts.model, {
+        (node.gpu_memory, node.gpu_model) for node in facts.nodes if node.gpus and node.gpu_memory})
+
+
+def memory_check(revision: RevisionSpec, of: ModelFacts, gpus: Collection[tuple[int, str]]) -> Check | None:
+    """The smallest of these GPUs (bytes, name) that holds the model, or why the largest does not."""
+    shape = of.shape
+    if shape is None or not revision.resources.gpus or not revision.weights_bytes or not gpus:
         return None
-    kinds = sorted({(node.gpu_memory, node.gpu_model) for node in facts.nodes if node.gpus and node.gpu_memory})
-    results = [(model, size, fit_of(revision, shape, size, facts.context_tokens)) for size, model in kinds]
-    if not results:
-        return None
-    good = [result for result in results if result[2].fits]
-    model, size, shown = (good or results)[-1] if not good else good[0]
-    if good:
+    results = [(model, size, fit_of(revision, shape, size, of.context_tokens)) for size, model in sorted(gpus)]
+    model, size, shown = next((result for result in results if result[2].fits), results[-1])
+    if shown.fits:
         return Check("memory", True, _("The model fits on %(gpu)s, with room for %(count).1f full-length calls at once.") % {
             "gpu": model or _("the GPU"), "count": shown.concurrency}, sum_lines(shown, size))
     return Check("memory", False, _("The model does not fit: the largest GPU here has %(size)s, %(needed)s are needed.") % {

@@ -11,7 +11,7 @@ from endpoints.explaining import Evidence, Explanation, Trouble, explanation
 from endpoints.models import Endpoint, Event
 from endpoints.states import Cause, Status, Wish
 from endpoints.targets import target_for
-from endpoints.targets.base import LOG_CHARS, LOG_LINES, Step, TargetError
+from endpoints.targets.base import LOG_CHARS, LOG_LINES, TargetError
 from portal.tenancy.errors import Unavailable
 from portal.tenancy.text import clean
 
@@ -66,14 +66,6 @@ def logs(endpoint: Endpoint, *, replica: int = 0, previous: bool = False, lines:
     except TargetError as error:
         raise _unavailable(error) from error
     return clean(said, LOG_CHARS)
-
-
-def plan(endpoint: Endpoint) -> list[Step]:
-    """What the next step would change. Raises Unavailable where the place can't be asked."""
-    try:
-        return target_for(endpoint.cluster).plan(spec_of(endpoint))
-    except TargetError as error:
-        raise _unavailable(error) from error
 
 
 def _unavailable(error: TargetError) -> Unavailable:

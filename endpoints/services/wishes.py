@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -37,9 +38,11 @@ def create(
     actor: Actor, workspace: Workspace, *, name: str, cluster: Cluster, profile: Profile, replicas: int = 1,
     public_name: str = "", arguments: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None,
     devices: Sequence[int] = (), autoscale: Mapping[str, Any] | None = None, note: str = "", deploy: bool = True,
-    origin: Mapping[str, Any] | None = None, notes: Sequence[str] = (),
+    origin: Mapping[str, Any] | None = None, notes: Sequence[str] = (), uid: UUID | None = None,
 ) -> Endpoint:
     """A new endpoint with its first revision. `deploy=False` leaves it stopped; `origin` (the portal only) is its owner.
+
+    `uid` is that of an approved plan.
 
     Raises NotFound, NotAllowed, Invalid (with the field), Conflict where the name is taken, QuotaExceeded.
     """
@@ -52,7 +55,7 @@ def create(
         workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
         public_key=(public_name or name).lower(), replicas=_checked_replicas(replicas, least=0 if origin else 1),
         autoscale=scaling, notes=[*notes, *said], created_by=actor.user, wish=Wish.RUNNING if deploy else Wish.STOPPED,
-        **(origin or {}))
+        **(origin or {}), **({"uid": uid} if uid else {}))
     _validate(endpoint)
     begin_claim(workspace.pk)
     _insert(endpoint)

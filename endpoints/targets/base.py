@@ -11,10 +11,17 @@ from uuid import UUID
 
 from endpoints.explaining import Asked, Evidence
 from endpoints.states import Cause
+from models_catalog.sizing import Shape
+from portal.tenancy.fields import derived
 
 # Of one run of one replica, as pages and programs get it.
 LOG_LINES = 400
 LOG_CHARS = 65_536
+
+
+def engine_key(uid: UUID) -> str:
+    """What the engines of an endpoint want of callers where their address is open to others than the portal."""
+    return derived(f"engine of endpoint {uid}")
 
 
 class TargetError(Exception):
@@ -153,7 +160,7 @@ class Spec:
     origin: Origin | None = None
     accepted: tuple[FieldChange, ...] = ()
     corrects_drift: bool = True
-    # What the engine wants of callers where its address is open to others than the portal.
+    # See `engine_key`.
     engine_key: str = field(default="", repr=False)
 
     @property
@@ -232,14 +239,49 @@ class Step:
     fields: tuple[FieldChange, ...] = ()
 
 
+@dataclass(frozen=True)
+class Check:
+    """One line of the pre-flight: `ok` is None for what should be looked at but does not stop; `lines` show the sum."""
+
+    name: str
+    ok: bool | None
+    sentence: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the pre-flight must know of the model: its architecture, its own context in tokens, and whether it is gated."""
+
+    shape: Shape | None = None
+    context_tokens: int = 0
+    gated: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would change now, what would stop it, and a digest that is another one when the place has changed."""
+
+    steps: tuple[Step, ...]
+    digest: str
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def may_go(self) -> bool:
+        return all(check.ok is not False for check in self.checks)
+
+
 class Target(Protocol):
     """The small interface that every kind of place fulfils. Raises TargetError and nothing else."""
 
     def render(self, spec: Spec) -> list[dict[str, Any]]:
         """What would be sent, without looking at the place. Pure."""
 
-    def plan(self, spec: Spec) -> list[Step]:
-        """What `apply` would change now."""
+    def plan(self, spec: Spec) -> Plan:
+        """What `apply` would change now, without the checks."""
+
+    def checks(self, spec: Spec, model: ModelFacts) -> tuple[Check, ...]:
+        """What would stop it, found before anything is made."""
 
     def apply(self, spec: Spec) -> None:
         """Go one step towards the wish; safe to repeat, safe to be killed in."""

@@ -16,12 +16,27 @@ from clusters.models import Cluster, Engine
 from clusters.placement import Need, rank, refusal
 from clusters.states import Phase
 from endpoints.explaining import Condition, Evidence, Replica, Trouble
+from endpoints.planning.diff import digest
+from endpoints.planning.preflight import memory_check
 from endpoints.states import Cause
 from models_catalog.arguments import to_argv
 from models_catalog.choices import ON_HOSTS, ArtifactKind
 from portal.tenancy.text import clean
 
-from .base import LOG_CHARS, LOG_LINES, Observation, ReplicaSeen, RevisionSpec, Spec, Step, TargetError, asked_of
+from .base import (
+    LOG_CHARS,
+    LOG_LINES,
+    Check,
+    ModelFacts,
+    Observation,
+    Plan,
+    ReplicaSeen,
+    RevisionSpec,
+    Spec,
+    Step,
+    TargetError,
+    asked_of,
+)
 
 
 @dataclass(frozen=True)
@@ -124,17 +139,21 @@ class HostsTarget:
     def render(self, spec: Spec) -> list[dict[str, Any]]:
         return [{"replica": index, **launch_order(spec, spec.wanted)} for index in range(spec.replicas)]
 
-    def plan(self, spec: Spec) -> list[Step]:
+    def plan(self, spec: Spec) -> Plan:
         engines = {engine.uid: engine for engine in hosts.engines_of(self.cluster, [spec.uid])}
-        steps = []
-        for step in next_steps(spec, list(engines.values())):
-            if isinstance(step, Start):
-                steps.append(Step("start", f"replica {step.index}", f"revision {spec.wanted.number}"))
-            else:
-                engine = engines[step.uid]
-                verb = "put back" if isinstance(step, Retire) and step.back else "stop"
-                steps.append(Step(verb, f"replica {engine.index} on {engine.node.name}", step.why))
-        return steps
+        steps = tuple(_planned(spec, step, engines) for step in next_steps(spec, list(engines.values())))
+        return Plan(steps, digest(steps, ()))
+
+    def checks(self, spec: Spec, model: ModelFacts) -> tuple[Check, ...]:
+        nodes, need = hosts.room(self.cluster, endpoint_uid=spec.uid), _need(spec)
+        devices = [device for node in nodes for device in node.devices]
+        found = [memory_check(spec.wanted, model, {(device.memory_bytes, "") for device in devices})]
+        has_some = any(engine.revision == spec.wanted.number for engine in hosts.engines_of(self.cluster, [spec.uid]))
+        if has_some or rank(nodes, need):
+            found.append(Check("room", True, _("There is a host with room for a replica.")))
+        else:
+            found.append(Check("room", False, refusal(nodes, need)))
+        return tuple(check for check in found if check is not None)
 
     def apply(self, spec: Spec) -> None:
         if spec.wanted.artifact_kind not in ON_HOSTS:
@@ -235,3 +254,11 @@ def _seen(engine: Engine) -> ReplicaSeen:
         token="" if host.engines_are_on_loopback or not ready else engine.secret("token"),
         broken=engine.phase == Phase.CRASHLOOP and not engine.stop, cause=_cause(engine), restarts=engine.restarts,
         since=engine.phase_since)
+
+
+def _planned(spec: Spec, step: AnyStep, engines: dict[UUID, Engine]) -> Step:
+    if isinstance(step, Start):
+        return Step("start", f"replica {step.index}", f"revision {spec.wanted.number}")
+    engine = engines[step.uid]
+    verb = "put back" if isinstance(step, Retire) and step.back else "stop"
+    return Step(verb, f"replica {engine.index} on {engine.node.name}", step.why)

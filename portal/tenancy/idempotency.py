@@ -41,6 +41,11 @@ def once(*, scope: str, key: str, body: bytes, make: Callable[[], Answer], secre
     return _once(scope, key, hashlib.sha256(body).hexdigest(), make, secret)
 
 
+def is_answered(*, scope: str, key: str) -> bool:
+    """Whether a call with this key has an answer, so that its repetition needs no more looking."""
+    return IdempotentCall.objects.filter(scope=scope, key=key).exclude(status=None).exists()
+
+
 @retry_tx
 def _once(scope: str, key: str, digest: str, make: Callable[[], Answer], secret: bool) -> Answer:
     try:

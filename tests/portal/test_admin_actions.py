@@ -53,9 +53,24 @@ def choose(client: Client, action: str, *pks: int, **more: Any) -> Any:
     return client.post(LIST, {"action": action, ACTION_CHECKBOX_NAME: [str(pk) for pk in pks], **more})
 
 
+def word_on(answer: Any) -> str:
+    """The word of the plan that the page shows, or ""."""
+    found = re.search(r'name="preview_word" value="([^"]*)"', answer.content.decode()) if answer.status_code == 200 else None
+    return found[1] if found else ""
+
+
+def approve(send: Callable[..., Any], asked: Any, **values: Any) -> Any:
+    """Confirm what the page asked: where a plan comes first, look at it and confirm that."""
+    values["confirm_token"] = token_on(asked)
+    if not word_on(asked):
+        asked = send(**values)
+        if not word_on(asked):
+            return asked
+    return send(**values, preview_word=word_on(asked))
+
+
 def confirm(client: Client, action: str, *pks: int, **more: Any) -> Any:
-    token = token_on(choose(client, action, *pks))
-    return choose(client, action, *pks, confirm_token=token, **more)
+    return approve(lambda **values: choose(client, action, *pks, **values), choose(client, action, *pks), **more)
 
 
 def detail(world: World, action: str) -> str:
@@ -91,8 +106,8 @@ def test_an_action_asks_then_writes_one_wish(world: World, staff: Callable[..., 
     assert "alpha-chat" in asked.content.decode()
     assert "no-store" in asked["Cache-Control"]
     assert Endpoint.objects.get(pk=world.ours.pk).generation == before.generation
-    answer = client.post(detail(world, action), {"confirm_token": token_on(asked), "generation": before.generation,
-                                                 **CHOICES.get(action, {})})
+    answer = approve(lambda **values: client.post(detail(world, action), values), asked,
+                     generation=before.generation, **CHOICES.get(action, {}))
     assert answer.status_code == 302
     assert ["started" in line for line in said(answer)] == [True], said(answer)
     after = Endpoint.objects.get(pk=world.ours.pk)
@@ -125,8 +140,9 @@ def test_the_list_names_the_rows_and_counts_refusals(world: World, operator: Cli
 
 
 def test_a_double_click_acts_once_and_says_the_same(world: World, operator: Client) -> None:
-    token = token_on(choose(operator, "retry", world.ours.pk))
-    first, second = (choose(operator, "retry", world.ours.pk, confirm_token=token) for _ in range(2))
+    asked = choose(operator, "retry", world.ours.pk)
+    more = {"confirm_token": token_on(asked), "preview_word": word_on(asked)}
+    first, second = (choose(operator, "retry", world.ours.pk, **more) for _ in range(2))
     assert said(first)[-1] == said(second)[-1] == "Retry: 1 started."
     assert Endpoint.objects.get(pk=world.ours.pk).generation == world.ours.generation + 1
     assert Event.objects.filter(endpoint=world.ours, message__contains="Another try").count() == 1

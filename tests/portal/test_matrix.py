@@ -61,6 +61,10 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("GET", "/places/{place}"): Entry(VIEW),
     ("PATCH", "/places/{place}"): Entry(OPERATE, {"paused": True}, writes=1),
     ("DELETE", "/places/{empty}"): Entry((404, 403, 403, 403, 204), writes=1),
+    # Nobody answers at the address of the world's cluster.
+    ("POST", "/places/{cluster}/check"): Entry(OPERATE),
+    ("POST", "/places/{cluster}/refresh"): Entry((404, 403, 403, 403, 503)),
+    ("POST", "/places/{cluster}/forget"): Entry((404, 403, 403, 403, 204), writes=1),
     ("GET", "/places/{place}/nodes"): Entry(VIEW),
     ("GET", "/places/{place}/hosts"): Entry(VIEW),
     ("GET", "/places/{place}/enrolment-tokens"): Entry(OPERATE),
@@ -113,6 +117,8 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("GET", "/endpoints/{running}/logs"): Entry(VIEW),
     ("GET", "/endpoints/{running}/explain"): Entry(VIEW),
     ("GET", "/endpoints/{running}/plan"): Entry(VIEW),
+    ("POST", "/endpoints/plan"): Entry((422, 403, 200, 200, 200), NEW_ENDPOINT),
+    ("POST", "/endpoints/{running}/plan"): Entry((404, 403, 200, 200, 200), {"replicas": 2}),
     ("GET", "/endpoints/{running}/replicas"): Entry(VIEW),
     ("GET", "/endpoints/{running}/cluster-events"): Entry(VIEW),
 }

@@ -1,6 +1,6 @@
 """The admin kit: what every page of the admin is built from. docs/admin.md shows how to use it."""
 
-from .actions import ConfirmForm, confirmed
+from .actions import ConfirmForm, Preview, confirmed
 from .base import PortalAdmin, ViewOnlyAdmin, actor_of, adopt, is_operator, scoped
 from .filters import PeriodFilter, RelatedOnlyFilter, WorkspaceFilter
 from .once import shown_once
@@ -8,6 +8,7 @@ from .paging import CappedPaginator
 from .status import age, sheet, status_badge
 
 __all__ = [
-    "CappedPaginator", "ConfirmForm", "PeriodFilter", "PortalAdmin", "RelatedOnlyFilter", "ViewOnlyAdmin",
-    "WorkspaceFilter", "actor_of", "adopt", "age", "confirmed", "is_operator", "scoped", "sheet", "shown_once", "status_badge",
+    "CappedPaginator", "ConfirmForm", "PeriodFilter", "PortalAdmin", "Preview", "RelatedOnlyFilter", "ViewOnlyAdmin",
+    "WorkspaceFilter", "actor_of", "adopt", "age", "confirmed", "is_operator", "scoped", "sheet", "shown_once",
+    "status_badge",
 ]

@@ -30,10 +30,11 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from ..errors import PortalError
-from ..idempotency import Answer, once
+from ..idempotency import Answer, is_answered, once
 from .base import PortalAdmin
 
 TOKEN = "confirm_token"  # noqa: S105  the name of a form field
+WORD = "preview_word"
 MOST_ROWS = 1000
 MOST_MESSAGES = 20
 
@@ -45,6 +46,19 @@ class ConfirmForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.rows = rows
         self.request = request
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an action on one row would do, shown before it is done. `word` names exactly this state of things.
+
+    A person who confirms sends the word back; where things have changed since, they are shown anew.
+    """
+
+    template: str
+    context: dict[str, Any]
+    word: str
+    is_approved: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,11 +75,13 @@ class Verb:
     immediate: bool
     repeatable: bool
     act: Callable[..., Any]
+    preview: Callable[..., Preview] | None = None
 
 
 def confirmed(
     label: Any, *, permission: str, form: type[ConfirmForm] | None = None, explain: Any = "", danger: bool = False,
     typed_name: bool = False, immediate: bool = False, repeatable: bool = False, icon: str = "",
+    preview: Callable[..., Preview] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Turn ``def act(self, request, row, **form values)`` into an action with a confirmation page.
 
@@ -75,10 +91,11 @@ def confirmed(
     PortalError from it becomes a message with the row's name. A method that returns a page (a secret shown once)
     has it shown instead of the messages, the first time only. `repeatable` is for what only asks the outside: it
     runs outside a transaction, since nobody may wait for another system inside one, and again when it is sent again.
+    ``preview(request, row, word, **form values)`` shows what it would do to a single row; it may ask the outside.
     """
 
     def wrap(act: Callable[..., Any]) -> Any:
-        verb = Verb(act.__name__, label, permission, explain, form, danger, typed_name, immediate, repeatable, act)
+        verb = Verb(act.__name__, label, permission, explain, form, danger, typed_name, immediate, repeatable, act, preview)
 
         def action(
             self: PortalAdmin, request: HttpRequest, queryset: QuerySet[Any] | None = None, *, object_id: str = "",
@@ -128,12 +145,29 @@ def _answer(
         messages.error(request, _("Choose at most %(most)d rows at once.") % {"most": MOST_ROWS})
         return HttpResponseRedirect(chosen.back)
     run, form = Run(page, request, verb, chosen), _form(verb, request, chosen.rows)
-    if TOKEN not in request.POST or not form.is_valid():
-        return _ask(run, form)
+    preview = _preview(run, form)
+    if TOKEN not in request.POST or not form.is_valid() or (preview is not None and not preview.is_approved):
+        return _ask(run, form, preview)
     for level, text in _perform(run, form):
         if not run.pages:
             messages.add_message(request, level, text)
     return run.pages[0] if run.pages else _leave(run, object_id)
+
+
+def _preview(run: Run, form: ConfirmForm) -> Preview | None:
+    """What the form as it is would do to the only row; None where nothing can be said yet."""
+    if run.verb.preview is None or len(run.chosen.rows) != 1:
+        return None
+    if is_answered(scope=_scope(run), key=_key(run)):
+        return None  # a double click: the first one's answer is told again
+    if form.is_bound:
+        values = form.cleaned_data if form.is_valid() else None
+    else:
+        values = None if form.visible_fields() else {name: field.initial for name, field in form.fields.items()}
+    if values is None:
+        return None
+    word = run.request.POST.get(WORD, "") if form.is_bound else ""
+    return run.verb.preview(run.request, run.chosen.rows[0], word, **values)
 
 
 def _leave(run: Run, object_id: str) -> HttpResponse:
@@ -176,7 +210,7 @@ def _perform(run: Run, form: ConfirmForm) -> list[list[Any]]:
     """Call the service for each row, once per token; the lines to show, the same ones to whoever repeats it."""
     values = {name: value for name, value in form.cleaned_data.items() if name not in ("typed_name", "read")}
     post, chosen = run.request.POST, run.chosen
-    said = {name: post.getlist(name) for name in sorted(post) if name != "csrfmiddlewaretoken"}
+    said = {name: post.getlist(name) for name in sorted(post) if name not in ("csrfmiddlewaretoken", WORD)}
 
     def make() -> Answer:
         run.pages.clear()  # the transaction may be repeated
@@ -187,11 +221,19 @@ def _perform(run: Run, form: ConfirmForm) -> list[list[Any]]:
     if run.verb.repeatable:
         return list(make().body)
     try:
-        answer = once(scope=f"admin:{run.request.user.pk}", key=post[TOKEN][:64] or "-", make=make,
+        answer = once(scope=_scope(run), key=_key(run), make=make,
                       body=json.dumps([run.verb.name, run.request.path, said]).encode())
     except PortalError as error:
         return [[messages.ERROR, error.message]]
     return list(answer.body)
+
+
+def _scope(run: Run) -> str:
+    return f"admin:{run.request.user.pk}"
+
+
+def _key(run: Run) -> str:
+    return run.request.POST.get(TOKEN, "")[:64] or "-"
 
 
 def _refusal(run: Run, row: Any, values: dict[str, Any]) -> str:
@@ -220,7 +262,7 @@ def _summary(verb: Verb, started: int, refusals: list[str]) -> list[list[Any]]:
     return lines
 
 
-def _ask(run: Run, form: ConfirmForm) -> HttpResponse:
+def _ask(run: Run, form: ConfirmForm, preview: Preview | None = None) -> HttpResponse:
     page, request, verb, chosen, rows = run.page, run.request, run.verb, run.chosen, run.chosen.rows
     what = model_ngettext(page.opts, len(rows))
     names = {"verb": str(verb.label), "count": len(rows), "things": what}
@@ -231,6 +273,7 @@ def _ask(run: Run, form: ConfirmForm) -> HttpResponse:
         "rows": [(row, page.row_note(row)) for row in rows], "missing": chosen.missing, "verb": verb, "back": chosen.back,
         "button": f"{verb.label} {name}" if name else _("%(verb)s %(count)d %(things)s") % names,
         "token_name": TOKEN, "token": request.POST.get(TOKEN) or secrets.token_hex(16),
+        "preview": preview, "word_name": WORD, "asks_first": run.verb.preview is not None and len(rows) == 1 and not preview,
         "action_name": request.POST.get("action", ""), "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
     }
     request.current_app = page.admin_site.name

@@ -8,8 +8,18 @@ from uuid import UUID
 
 import pytest
 
-from endpoints.planning.preflight import Check, Facts, NodeView, preflight, why_not
-from endpoints.targets.base import Autoscale, Placement, Resources, RevisionSpec, Spec, Trigger, Weights
+from endpoints.planning.preflight import Facts, NodeView, preflight, why_not
+from endpoints.targets.base import (
+    Autoscale,
+    Check,
+    ModelFacts,
+    Placement,
+    Resources,
+    RevisionSpec,
+    Spec,
+    Trigger,
+    Weights,
+)
 from models_catalog.sizing import GIB, Shape
 
 # Llama-3.1-8B: 32 layers, 8 of 32 heads keep keys, 131,072 bytes a token (facts.md 7.8).
@@ -21,7 +31,7 @@ REVISION = RevisionSpec(
     resources=Resources(4000, 32 * GIB, gpus=1), start_seconds=900, image="vllm/vllm-openai@sha256:0", weights_bytes=16 * 10**9)
 SPEC = Spec(uid=UUID(int=1), name="chat", external_name="chat-0123456789", workspace="team", cluster_id=1,
             public_name="chat", generation=1, replicas=1, wanted=REVISION, namespace="ip-team-0")
-FACTS = Facts(nodes=(NODE,), shape=SHAPE, context_tokens=131_072, storage_classes=("standard",),
+FACTS = Facts(nodes=(NODE,), model=ModelFacts(SHAPE, 131_072), storage_classes=("standard",),
               default_storage_class="standard", capabilities=frozenset({"keda", "lws"}))
 SCALER = Autoscale(1, 3, (Trigger("cpu", {"value": "60"}),))
 
@@ -44,7 +54,7 @@ BROKEN: list[tuple[str, Spec, Facts, str, str]] = [
     ("rights", SPEC, replace(FACTS, missing_rights=("patch statefulsets.apps",)), "cluster", "lacks rights"),
     ("name", replace(SPEC, external_name="x" * 51), FACTS, "name", "51 characters"),
     ("image", revised(image=""), FACTS, "image", "no container image"),
-    ("token", SPEC, replace(FACTS, gated=True), "token", "gated"),
+    ("token", SPEC, replace(FACTS, model=ModelFacts(SHAPE, 131_072, gated=True)), "token", "gated"),
     ("lws", revised(resources=Resources(1, 1, gpus=8, nodes=2)), replace(FACTS, capabilities=frozenset()),
      "controllers", "LeaderWorkerSet"),
     ("keda", replace(SPEC, autoscale=SCALER), replace(FACTS, capabilities=frozenset()), "controllers", "KEDA"),
@@ -98,7 +108,7 @@ def test_the_sum_is_shown_with_the_models_own_figures() -> None:
 
 def test_a_copy_of_the_weights_needs_neither_token_nor_storage() -> None:
     spec = revised(weights=Weights("copy"))
-    names = {check.name for check in preflight(spec, replace(FACTS, gated=True))}
+    names = {check.name for check in preflight(spec, replace(FACTS, model=ModelFacts(SHAPE, 131_072, gated=True)))}
     assert not names & {"token", "storage"}
 
 

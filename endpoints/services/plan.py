@@ -1,0 +1,141 @@
+"""What would change before it is wished: the plan of a wish, its pre-flight, and the word that approves it.
+
+A plan's word (`Planned.word`) is signed. A wish that brings it is refused where the place has changed since.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from django.core import signing
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from clusters.models import Cluster
+from endpoints.models import Endpoint, Revision
+from endpoints.states import Wish
+from endpoints.targets import target_for
+from endpoints.targets.base import Check, ModelFacts, Plan, TargetError
+from models_catalog.models import Profile
+from models_catalog.services import revision_spec
+from models_catalog.sizing import Shape
+from portal.tenancy.actor import Actor
+from portal.tenancy.errors import Conflict, Invalid, Stale, Unavailable
+from portal.tenancy.models import Workspace
+from portal.tenancy.roles import Verb
+from portal.tenancy.text import clean
+
+from .specs import spec_of
+
+SALT = "endpoints.plan"
+LIFE_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and the word that approves it, for an hour; `uid` is that of the endpoint, also of one yet to be made."""
+
+    plan: Plan
+    uid: UUID
+    word: str
+
+
+def plan(endpoint: Endpoint) -> Planned:
+    """What the next step towards the wish as it is would change. Raises Unavailable where the place can't be asked."""
+    if endpoint.wish != Wish.RUNNING:
+        endpoint = copy.copy(endpoint)
+        endpoint.wish = Wish.RUNNING
+    return _planned(endpoint)
+
+
+def plan_creation(
+    actor: Actor, workspace: Workspace, *, name: str, cluster: Cluster, profile: Profile, uid: UUID | None = None,
+    replicas: int = 1, public_name: str = "", arguments: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None, devices: Sequence[int] = (), autoscale: Mapping[str, Any] | None = None,
+) -> Planned:
+    """What a new endpoint would make. `uid` repeats an earlier plan. Raises NotAllowed, Invalid, Unavailable."""
+    actor.require(Verb.DEPLOY, workspace)
+    spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
+    endpoint = Endpoint(workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
+                        replicas=replicas, autoscale=dict(autoscale or {}), **({"uid": uid} if uid else {}))
+    endpoint.wanted = Revision(endpoint=endpoint, number=1, profile=profile, spec=spec)
+    return _planned(endpoint)
+
+
+def plan_change(
+    actor: Actor, endpoint: Endpoint, *, profile: Profile | None = None, arguments: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None, devices: Sequence[int] | None = None, replicas: int | None = None,
+    number: int | None = None,
+) -> Planned:
+    """What an update, another size or an earlier revision (`number`) would change. Raises NotAllowed, Invalid, Conflict."""
+    actor.require(Verb.DEPLOY, endpoint.workspace)
+    proposed = copy.copy(endpoint)
+    if number is not None:
+        proposed.wanted = Revision.objects.filter(endpoint=endpoint, number=number).select_related("profile").first()
+    elif profile is not None or arguments is not None or environment is not None or devices is not None:
+        proposed.wanted = _next_revision(endpoint, profile, arguments, environment, devices)
+    if proposed.wanted is None:
+        raise Conflict(_("%(name)s has no such revision.") % {"name": endpoint.name})
+    proposed.replicas = endpoint.replicas if replicas is None else replicas
+    return _planned(proposed)
+
+
+def _next_revision(
+    endpoint: Endpoint, profile: Profile | None, arguments: Mapping[str, Any] | None, environment: Mapping[str, str] | None,
+    devices: Sequence[int] | None,
+) -> Revision:
+    before = endpoint.wanted
+    if before is None:
+        raise Conflict(_("%(name)s has no revision yet.") % {"name": endpoint.name})
+    same = before.spec if profile is None else {}
+    spec = revision_spec(
+        profile or before.profile, arguments=same.get("arguments") if arguments is None else arguments,
+        environment=same.get("environment") if environment is None else environment,
+        devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
+    last = Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
+    return Revision(endpoint=endpoint, number=last + 1, profile=profile or before.profile, spec=spec)
+
+
+def _planned(endpoint: Endpoint) -> Planned:
+    try:
+        spec, target = spec_of(endpoint), target_for(endpoint.cluster)
+        found = replace(target.plan(spec), checks=target.checks(spec, model_facts(endpoint)))
+    except TargetError as error:
+        if not error.permanent:
+            raise Unavailable(_("The place can't be asked: %(why)s") % {"why": clean(error.message, 300)}) from error
+        found = Plan((), "", (Check("place", False, clean(error.message, 1000)),))
+    word = signing.dumps({"digest": found.digest, "uid": endpoint.uid.hex}, salt=SALT)
+    return Planned(found, endpoint.uid, word)
+
+
+def model_facts(endpoint: Endpoint) -> ModelFacts:
+    """What the catalogue knows of the wanted revision's model."""
+    assert endpoint.wanted is not None, "create() gives every endpoint a revision"
+    model = endpoint.wanted.profile.model
+    return ModelFacts(Shape.of(model.shape), model.context_tokens or 0, model.gated)
+
+
+def approved_uid(word: str) -> UUID:
+    """The uid that a plan was made for. Raises Invalid for a word that we did not sign, Stale for an old one."""
+    return UUID(_read(word)["uid"])
+
+
+def require_unchanged(word: str, now: Planned) -> None:
+    """Raise Stale where the plan that was approved is not the plan of now."""
+    read = _read(word)
+    if (read["digest"], read["uid"]) != (now.plan.digest, now.uid.hex):
+        raise Stale(_("The place has changed since this plan was made. Look at the new plan."))
+
+
+def _read(word: str) -> dict[str, str]:
+    try:
+        read: dict[str, str] = signing.loads(word, salt=SALT, max_age=LIFE_SECONDS)
+    except signing.SignatureExpired as error:
+        raise Stale(_("This plan is more than an hour old. Look at the new plan.")) from error
+    except signing.BadSignature as error:
+        raise Invalid(_("This is no plan of this portal."), field="plan") from error
+    return read
