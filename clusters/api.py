@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from ninja import Router, Status
 
@@ -14,6 +15,7 @@ from clusters.schemas import (
     EnrolmentPage,
     HostOut,
     HostPage,
+    KubernetesIn,
     NewEnrolmentOut,
     NodePage,
     PlaceIn,
@@ -31,8 +33,13 @@ from portal.tenancy.pagination import Page, PageQuery, page_of
 router = Router(tags=["places"])
 
 
+def places(actor: Actor) -> QuerySet[Cluster]:
+    rows = Cluster.objects.for_workspaces(actor.scope())
+    return rows.select_related("workspace", "access__imports_to").defer("access__ca", "access__client_certificate")
+
+
 def place_of(actor: Actor, uid: UUID) -> Cluster:
-    return find(Cluster.objects.for_workspaces(actor.scope()).select_related("workspace"), uid=uid)
+    return find(places(actor), uid=uid)
 
 
 def host_of(actor: Actor, uid: UUID) -> Host:
@@ -43,7 +50,7 @@ def host_of(actor: Actor, uid: UUID) -> Host:
 
 @router.get("/places", response=PlacePage, summary="List places")
 def list_places(request: ApiRequest, page: PageQuery) -> Page[Cluster]:
-    return page_of(Cluster.objects.for_workspaces(request.auth.scope()).select_related("workspace"), page)
+    return page_of(places(request.auth), page)
 
 
 @router.get("/places/{uid}", response=PlaceOut, summary="Show a place")
@@ -60,18 +67,35 @@ def _workspace_of(actor: Actor, text: str | None) -> Workspace | None:
 @router.post("/places", response={201: PlaceOut}, summary="Add a place (operators)")
 def create_place(request: ApiRequest, data: PlaceIn) -> HttpResponse:
     request.auth.require_operator()
-    values = data.model_dump(exclude={"workspace"})
+    values = data.model_dump(exclude={"workspace", "kubernetes"})
     workspace = _workspace_of(request.auth, data.workspace)
-    return created(request, PlaceOut, lambda: services.create_place(request.auth, workspace=workspace, **values))
+
+    def make() -> Cluster:
+        place = services.create_place(request.auth, workspace=workspace, **values)
+        return _set_up(request.auth, place, data.kubernetes)
+
+    return created(request, PlaceOut, make)
+
+
+def _set_up(actor: Actor, place: Cluster, data: KubernetesIn | None) -> Cluster:
+    """The place as it is after its connection was changed, in the same transaction."""
+    if data is None:
+        return place
+    given = data.model_dump(exclude_unset=True)
+    if "imports_to" in given:
+        given["imports_to"] = _workspace_of(actor, data.imports_to)
+    services.set_up(actor, place, given)
+    return place_of(actor, place.uid)
 
 
 @router.patch("/places/{uid}", response=PlaceOut, summary="Change or pause a place (operators)")
 def change_place(request: ApiRequest, response: HttpResponse, uid: UUID, data: PlacePatch) -> Cluster:
     place = place_of(request.auth, uid)
-    values = data.model_dump(exclude_unset=True)
+    values = data.model_dump(exclude_unset=True, exclude={"kubernetes"})
     if "workspace" in values:
         values["workspace"] = _workspace_of(request.auth, data.workspace)
-    place = edited(request, place, lambda: services.change_place(request.auth, place, **values))
+    place = edited(request, place, lambda: _set_up(
+        request.auth, services.change_place(request.auth, place, **values), data.kubernetes))
     response["ETag"] = etag_of(place)
     return place
 
@@ -80,6 +104,25 @@ def change_place(request: ApiRequest, response: HttpResponse, uid: UUID, data: P
 def delete_place(request: ApiRequest, uid: UUID) -> Status[None]:
     services.delete_place(request.auth, place_of(request.auth, uid))
     return Status(204, None)
+
+
+@router.post("/places/{uid}/forget", response={204: None}, summary="Forget a cluster that is gone (operators)")
+def forget_place(request: ApiRequest, uid: UUID) -> Status[None]:
+    """Its endpoints leave the portal with it; whatever runs over there goes on without the portal."""
+    services.forget_place(request.auth, place_of(request.auth, uid))
+    return Status(204, None)
+
+
+@router.post("/places/{uid}/check", response=PlaceOut, summary="Test a cluster's connection now (operators)")
+def check_place(request: ApiRequest, uid: UUID) -> Cluster:
+    services.check_place(request.auth, place_of(request.auth, uid))
+    return place_of(request.auth, uid)
+
+
+@router.post("/places/{uid}/refresh", response=PlaceOut, summary="Look at a cluster's nodes now (operators)")
+def refresh_place(request: ApiRequest, uid: UUID) -> Cluster:
+    services.refresh_place(request.auth, place_of(request.auth, uid))
+    return place_of(request.auth, uid)
 
 
 @router.get("/places/{uid}/nodes", response=NodePage, summary="List nodes, their accelerators and what is free")

@@ -6,3 +6,7 @@ class ClustersConfig(AppConfig):
     name = "clusters"
     verbose_name = _("Places")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Services send tasks by name, so every process must know the names.
+        from . import tasks  # noqa: F401

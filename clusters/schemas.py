@@ -7,14 +7,56 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
+from clusters import services
 from clusters.drivers.hosts import room
-from clusters.models import Accelerator, Cluster, EnrolmentToken, Host, Node
+from clusters.models import Accelerator, Cluster, EnrolmentToken, Host, KubernetesAccess, Node
 from clusters.placement import NodeRoom
-from clusters.states import ClusterKind, HostState
+from clusters.states import ClusterKind, HostState, Reach, Through
 from portal.tenancy.answers import etag_of
 from portal.tenancy.schemas import Closed, Line, Ref
+
+# The services check length and form; this only bounds what is read.
+Text = Annotated[str, StringConstraints(max_length=512 * 1024)]
+
+
+class RightOut(Schema):
+    verb: str
+    resource: str
+    namespace: str
+
+
+class KubernetesOut(Schema):
+    """How a cluster is reached and what the last looks found. `server` is shown to operators only, no secret to anybody."""
+
+    through: Through
+    server: str
+    credential: str
+    reach: Reach
+    reach_since: datetime
+    message: str
+    version: str
+    capabilities: dict[str, Any]
+    missing_rights: list[RightOut]
+    gateway: str
+    cors_origins: list[str]
+    prometheus: str
+    imports_to: str | None
+    checked_at: datetime | None
+    inventory_at: datetime | None
+
+    @staticmethod
+    def resolve_server(obj: KubernetesAccess, context: dict[str, Any]) -> str:
+        return obj.server if context["request"].auth.operates else ""
+
+    @staticmethod
+    def resolve_credential(obj: KubernetesAccess) -> str:
+        return services.credential_kind(obj)
+
+    @staticmethod
+    def resolve_imports_to(obj: KubernetesAccess) -> str | None:
+        return obj.imports_to.slug if obj.imports_to else None
 
 
 class PlaceOut(Schema):
@@ -28,10 +70,15 @@ class PlaceOut(Schema):
     seen_at: datetime | None
     created_at: datetime
     etag: str
+    kubernetes: KubernetesOut | None
 
     @staticmethod
     def resolve_workspace(obj: Cluster) -> str | None:
         return obj.workspace.slug if obj.workspace else None
+
+    @staticmethod
+    def resolve_kubernetes(obj: Cluster) -> KubernetesAccess | None:
+        return getattr(obj, "access", None)
 
     @staticmethod
     def resolve_etag(obj: Cluster) -> str:
@@ -48,7 +95,7 @@ class AcceleratorOut(Schema):
 
 
 class NodeOut(Schema):
-    """`free` is what is left after every claim and after what others use."""
+    """`free` is what is left after every claim and after what others use or, in a cluster, what pods ask for."""
 
     uid: UUID
     name: str
@@ -60,6 +107,12 @@ class NodeOut(Schema):
     memory_free_bytes: int
     disk_bytes: int
     disk_free_bytes: int
+    schedulable: bool
+    taints: list[Any]
+    gpus: int
+    gpus_requested: int
+    gpus_requested_by_us: int
+    simulated: bool
     accelerators: list[AcceleratorOut]
 
 
@@ -79,6 +132,25 @@ class HostOut(Schema):
         return obj.node.name
 
 
+class KubernetesIn(Closed):
+    """A kubeconfig, or server with CA and a token or client certificate, or an agent; and how the cluster is used.
+
+    Secrets go in and never come out. With another server the credential must be sent again.
+    """
+
+    kubeconfig: Text | None = None
+    server: Annotated[str, StringConstraints(max_length=300)] = ""
+    ca: Text = ""
+    token: Text = ""
+    client_certificate: Text = ""
+    client_key: Text = ""
+    through_agent: bool = False
+    gateway: Annotated[str, StringConstraints(max_length=130)] = ""
+    cors_origins: Annotated[list[Annotated[str, StringConstraints(max_length=300)]], Field(max_length=20)] = []
+    prometheus: Annotated[str, StringConstraints(max_length=300)] = ""
+    imports_to: Ref | None = None
+
+
 class PlaceIn(Closed):
     """Without a workspace the place is shared by all."""
 
@@ -86,6 +158,7 @@ class PlaceIn(Closed):
     kind: ClusterKind = ClusterKind.HOSTS
     workspace: Ref | None = None
     description: Line = ""
+    kubernetes: KubernetesIn | None = None
 
 
 class PlacePatch(Closed):
@@ -94,6 +167,7 @@ class PlacePatch(Closed):
     workspace: Ref | None = None
     description: Line = ""
     paused: bool = False
+    kubernetes: KubernetesIn | None = None
 
 
 class EnrolmentIn(Closed):
@@ -156,9 +230,11 @@ def _node_out(node: Node, found: NodeRoom | None) -> NodeOut:
     free = {device.pk: device.free_bytes for device in found.devices} if found else {}
     return NodeOut(
         uid=node.uid, name=node.name, ready=node.ready, message=node.message, cpu_millis=node.cpu_millis,
-        cpu_free_millis=max(0, found.cpu_free) if found else 0, memory_bytes=node.memory_bytes,
-        memory_free_bytes=max(0, found.memory_free) if found else 0, disk_bytes=node.disk_bytes,
-        disk_free_bytes=node.disk_free_bytes,
+        cpu_free_millis=max(0, found.cpu_free - node.cpu_requested_millis) if found else 0, memory_bytes=node.memory_bytes,
+        memory_free_bytes=max(0, found.memory_free - node.memory_requested_bytes) if found else 0,
+        disk_bytes=node.disk_bytes, disk_free_bytes=node.disk_free_bytes, schedulable=node.schedulable, taints=node.taints,
+        gpus=node.gpus, gpus_requested=node.gpus_requested, gpus_requested_by_us=node.gpus_requested_by_us,
+        simulated=node.simulated,
         accelerators=[_accelerator_out(device, free.get(device.pk, 0)) for device in node.accelerators.all()])
 
 

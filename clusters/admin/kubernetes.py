@@ -108,31 +108,17 @@ def access_of(place: Cluster) -> KubernetesAccess | None:
 
 
 def save_connection(request: HttpRequest, place: Cluster, form: PlaceForm) -> None:
-    """Hand what the form has on to the services. Raises PortalError with the field."""
-    connection, choices = form.given(*CONNECTION), form.given(*CHOICES)
-    if not connection and not choices:
-        return
-    if place.kind not in KUBERNETES_KINDS:
-        raise Invalid(_("This kind of place has no Kubernetes API: leave these fields empty."), field=next(
-            iter({**connection, **choices})))
-    for warning in _connect(request, place, connection):
+    """Hand what the form has on to the service. Raises PortalError with the field."""
+    given = form.given(*CONNECTION, *CHOICES)
+    if given and place.kind not in KUBERNETES_KINDS:
+        raise Invalid(_("This kind of place has no Kubernetes API: leave these fields empty."), field=next(iter(given)))
+    file = given.pop("kubeconfig_file", None)
+    if file:
+        given["kubeconfig"] = file.read(MOST_BYTES + 1)
+    if "cors_origins" in given:
+        given["cors_origins"] = given["cors_origins"].split()
+    for warning in services.set_up(actor_of(request), place, given):
         messages.warning(request, f"{place}: {warning}")
-    if choices:
-        if "cors_origins" in choices:
-            choices["cors_origins"] = choices["cors_origins"].split()
-        services.configure(actor_of(request), place, **choices)
-
-
-def _connect(request: HttpRequest, place: Cluster, given: dict[str, Any]) -> list[str]:
-    actor = actor_of(request)
-    text = given.pop("kubeconfig", "") or given.pop("kubeconfig_file", None)
-    given.pop("kubeconfig_file", None)
-    if text:
-        return services.connect_kubeconfig(actor, place, text if isinstance(text, str) else text.read(MOST_BYTES + 1))
-    if given.pop("through_agent", None):
-        services.connect_through_agent(actor, place)
-        return []
-    return services.connect(actor, place, **given) if given else []
 
 
 def connection_cell(place: Cluster) -> SafeString | str:

@@ -3,7 +3,7 @@
 from .ask import check_place, refresh_place
 from .check import Check, check_access, note_reach
 from .cluster_agent import agent_manifest_for, calls_room, enrol_cluster, put_answer, take_calls
-from .connect import access_of, configure, connect, connect_kubeconfig, connect_through_agent, credential_kind
+from .connect import access_of, configure, connect, connect_kubeconfig, connect_through_agent, credential_kind, set_up
 from .enrolment import enrol, enrol_this_machine, make_enrolment_token
 from .hosts import drain, forget_host, mark_lost_hosts, undrain
 from .inventory_kube import refresh_inventories, refresh_inventory
@@ -21,5 +21,5 @@ __all__ = [
     "credential_kind", "delete_place", "drain", "enrol", "enrol_cluster", "enrol_this_machine", "ensure_namespace",
     "forget_host", "forget_namespace", "forget_place", "is_empty", "make_enrolment_token", "mark_lost_hosts",
     "note_reach", "orphans", "put_answer", "put_place", "refresh_inventories", "refresh_inventory", "refresh_place",
-    "sync", "take_calls", "tunnel_keys", "undrain", "waiting_room",
+    "set_up", "sync", "take_calls", "tunnel_keys", "undrain", "waiting_room",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from clusters.capabilities import CAPABILITIES, FAKE_GPU_LABEL
+from clusters.credential import Credential, checked
 from clusters.drivers import kinds
 from clusters.drivers.kube import Kube, kube_for
 from clusters.drivers.kube_errors import KubeError, Problem
@@ -20,6 +21,7 @@ from clusters.models import Cluster, KubernetesAccess
 from clusters.rbac import HOME, IN_WORKSPACES, WIDE, Right
 from clusters.states import Reach, Through
 from portal.tenancy.db import retry_tx
+from portal.tenancy.errors import Invalid
 from portal.tenancy.text import clean
 
 from .connect import access_of
@@ -62,9 +64,23 @@ def check_access(place: Cluster) -> Check:
         found = look(kube_for(place), at_once=AT_ONCE if access.through == Through.DIRECT else 1)
     except KubeError as error:
         found = Check(reach_of(error), error.message)
+    else:
+        found = replace(found, message=" ".join(filter(None, [found.message, *_expiry(access)])))
     if access.pk:
         _keep(access, found)
     return found
+
+
+def _expiry(access: KubernetesAccess) -> list[str]:
+    """What to know about the end of the stored credential, in words."""
+    if access.through != Through.DIRECT:
+        return []
+    try:
+        stored = Credential(access.server, access.ca, access.secret("token"), access.client_certificate,
+                            access.secret("client_key"))
+        return checked(stored)[1]
+    except Invalid as error:
+        return [error.message]
 
 
 def look(kube: Kube, *, at_once: int = AT_ONCE) -> Check:
@@ -144,15 +160,19 @@ def reach_of(error: KubeError | None) -> Reach:
 
 @retry_tx
 def note_reach(access: KubernetesAccess, error: KubeError | None) -> None:
-    """Keep what the last look said about the connection; one query where nothing changed."""
+    """Keep what the last look said about the connection; one query where nothing changed.
+
+    A look that went well leaves the test's own words: that a right is missing, or that the token ends soon.
+    """
     reach = reach_of(error)
     if reach == Reach.OK and access.missing_rights:
         reach = Reach.FORBIDDEN
-    message = clean(error.message, 500) if error is not None and reach != Reach.OK else ""
-    if error is None and reach == Reach.FORBIDDEN:
-        message = access.message
-    rows = KubernetesAccess.objects.filter(pk=access.pk).exclude(reach=reach, message=message)
-    rows.update(reach_since=_since(reach), reach=reach, message=message)
+    rows = KubernetesAccess.objects.filter(pk=access.pk)
+    if error is None or reach == Reach.OK:
+        rows.exclude(reach=reach).update(reach_since=Now(), reach=reach, message="")
+    else:
+        message = clean(error.message, 500)
+        rows.exclude(reach=reach, message=message).update(reach_since=_since(reach), reach=reach, message=message)
 
 
 @retry_tx

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -22,8 +23,31 @@ from portal.tenancy.net import check_url
 from portal.tenancy.queue import after_commit
 
 CHECK = "clusters.tasks.check_place"
+PARTS = ("server", "ca", "token", "client_certificate", "client_key")
 CHOICES = ("gateway", "imports_to", "cors_origins", "prometheus")
 MOST_ORIGINS = 20
+
+
+def set_up(actor: Actor, place: Cluster, given: Mapping[str, Any]) -> list[str]:
+    """Connect and configure by what a form or a body has of PARTS and CHOICES; warnings in words.
+
+    Call it in one transaction with the change of the place itself. Raises NotAllowed, Invalid with the field, TooLarge.
+    """
+    parts = {name: given[name] for name in PARTS if name in given}
+    choices = {name: given[name] for name in CHOICES if name in given}
+    text, through_agent = given.get("kubeconfig"), given.get("through_agent")
+    if sum(map(bool, (text, through_agent, any(parts.values())))) > 1:
+        raise Invalid(_("Give a kubeconfig, the parts of a connection, or an agent: one of them."), field="kubeconfig")
+    warnings: list[str] = []
+    if text:
+        warnings = connect_kubeconfig(actor, place, text)
+    elif through_agent:
+        connect_through_agent(actor, place)
+    elif parts:
+        warnings = connect(actor, place, **parts)
+    if choices:
+        configure(actor, place, **choices)
+    return warnings
 
 
 def connect_kubeconfig(actor: Actor, place: Cluster, text: str | bytes) -> list[str]:

@@ -107,7 +107,7 @@ def created(
     """Run a create, once for each Idempotency-Key; `secret` keeps the stored answer encrypted."""
 
     def answer() -> Answer:
-        body = schema.model_validate(make(), from_attributes=True).model_dump()
+        body = schema.model_validate(make(), from_attributes=True, context={"request": request}).model_dump()
         return Answer(status, json.loads(json.dumps(body, cls=NinjaJSONEncoder)))
 
     given = once(scope=_scope(request), key=request.headers.get("Idempotency-Key", ""), body=request.body, make=answer,

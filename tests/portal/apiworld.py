@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
 from clusters.models import Cluster, EnrolmentToken, Host
-from clusters.services import make_enrolment_token
+from clusters.services import connect, make_enrolment_token
+from clusters.states import ClusterKind
 from endpoints import services
 from endpoints.models import Endpoint
 from models_catalog.choices import ArtifactKind
@@ -20,6 +22,7 @@ class World:
     cast: Cast
     place: Cluster
     empty: Cluster
+    kubernetes: Cluster
     host: Host
     model: CatalogModel
     spare: CatalogModel
@@ -41,7 +44,7 @@ class World:
             "artifact": str(self.artifact.uid), "profile": self.profile.slug, "unused": self.unused.slug,
             "running": str(self.running.uid), "stopped": str(self.stopped.uid), "vendor": "acme",
             "release": "vllm-cpu-test", "empty": str(self.empty.uid), "unused_vendor": "unused",
-            "unused_release": "vllm-cpu-unused",
+            "unused_release": "vllm-cpu-unused", "cluster": str(self.kubernetes.uid),
         }
 
 
@@ -61,11 +64,21 @@ def make_world(cast: Cast) -> World:
     token, token_text = make_enrolment_token(cast.actor("operator"), place)
     Vendor.objects.create(slug="unused", names={"enUS": "Unused"})
     EngineRelease.objects.create(slug="vllm-cpu-unused", kind="vllm", version="1.0", device="cpu")
+    cluster, cluster_token = make_kubernetes(cast)
     return World(
-        cast=cast, place=place, empty=make_cluster("alpha-empty", workspace=cast.alpha), host=host, model=model,
-        spare=spare, artifact=artifact, profile=profile, unused=unused,
-        running=running, stopped=stopped, key=key, token=token, secrets=[text, token_text],
+        cast=cast, place=place, empty=make_cluster("alpha-empty", workspace=cast.alpha), kubernetes=cluster, host=host,
+        model=model, spare=spare, artifact=artifact, profile=profile, unused=unused,
+        running=running, stopped=stopped, key=key, token=token, secrets=[text, token_text, cluster_token],
         member=Membership.objects.get(workspace=cast.alpha, user=cast.vera))
+
+
+def make_kubernetes(cast: Cast) -> tuple[Cluster, str]:
+    """A cluster that nobody answers for: its port was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    place, token = make_cluster("alpha-kubernetes", workspace=cast.alpha, kind=ClusterKind.KUBERNETES), "a-token-of-a-cluster"
+    connect(cast.actor("operator"), place, server=f"https://127.0.0.1:{port}", token=token)
+    return place, token
 
 
 NEW_ENDPOINT = {"workspace": "alpha", "name": "new", "place": "alpha-hosts", "profile": "alpha-chat-cpu"}
