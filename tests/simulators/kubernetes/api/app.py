@@ -11,11 +11,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.simulators.kubernetes import auth, tables
-from tests.simulators.kubernetes.api import bodies, faults
+from tests.simulators.kubernetes.api import bodies, faults, forms
 from tests.simulators.kubernetes.api.answers import Answer, error_answer, json_answer
 from tests.simulators.kubernetes.api.request import Request, Target, target
 from tests.simulators.kubernetes.api.verbs import Verbs
 from tests.simulators.kubernetes.cluster import Cluster
+from tests.simulators.kubernetes.discovery import Discovery
 from tests.simulators.kubernetes.errors import ApiError, PlainError
 
 Scope = dict[str, Any]
@@ -23,6 +24,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 log = logging.getLogger(__name__)
 MOST_RECORDED = 200_000
+PROTOBUF_MAGIC = b"k8s\x00"
+"""How every protobuf answer begins; here nothing follows, since none is spoken."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,7 @@ class App:
     def __init__(self, cluster: Cluster, static: dict[str, auth.User]) -> None:
         self.cluster = cluster
         self.verbs = Verbs(cluster)
+        self.discovery = Discovery(cluster.kinds)
         self.authorizer = auth.Authorizer(cluster)
         self.tokens = auth.Tokens(cluster)
         self.authenticator = auth.Authenticator(self.tokens, self.authorizer, static)
@@ -76,11 +80,11 @@ class App:
         try:
             return await self._route(request)
         except ApiError as error:
-            return error_answer(error)
+            return forms.error_answer(request, error)
         except PlainError as error:
             return Answer(error.status, error.text.encode(), "text/plain; charset=utf-8")
         except tables.OnlyProtobuf:
-            return Answer(406, b"", "application/vnd.kubernetes.protobuf")
+            return Answer(406, PROTOBUF_MAGIC, "application/vnd.kubernetes.protobuf")
         except Exception as error:  # a fault of the simulator itself must reach the test that met it
             log.exception("%s %s", request.method, request.path)
             return error_answer(ApiError(500, "InternalError", f"the simulator failed: {error!r}"))
@@ -92,7 +96,7 @@ class App:
             raise auth.forbidden(user, asked)
         aim = target(request.path)
         if aim is None:
-            raise PlainError()
+            return self.discovery.answer(request)
         if "/watch/" in request.path and aim.plural != "watch" and request.path.split("/")[3:4] == ["watch"]:
             request.query["watch"] = ["true"]
         if request.method == "POST" and (found := self._asked(request, aim)) is not None:

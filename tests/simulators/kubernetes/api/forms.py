@@ -10,6 +10,7 @@ from tests.simulators.kubernetes import tables
 from tests.simulators.kubernetes.api.answers import Answer, encode, json_answer
 from tests.simulators.kubernetes.api.lists import Page
 from tests.simulators.kubernetes.api.request import Request
+from tests.simulators.kubernetes.errors import ApiError
 from tests.simulators.kubernetes.kinds import Resource
 from tests.simulators.kubernetes.store import Object
 
@@ -60,6 +61,13 @@ def object_answer(
     form = choose(request, res)
     answer = _answer(form, tables.as_form(form, res, obj, request.one("includeObject")), status)
     answer.warnings = warnings or []
+    return answer
+
+
+def error_answer(request: Request, error: ApiError) -> Answer:
+    """A refusal, in YAML for who asked for that."""
+    answer = _answer(tables.acceptable(request.headers.get("accept", "")), error.body(), error.status)
+    answer.headers |= error.headers
     return answer
 
 
