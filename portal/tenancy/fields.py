@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import os
 from typing import Any
 
@@ -51,6 +52,12 @@ def unseal(stored: str, bound_to: str) -> str:
     if version != "v1":
         raise SecretUnreadable(f"a stored secret has the unknown format {version!r}")
     return plain.decode()
+
+
+def derived(purpose: str) -> str:
+    """A secret that no row has to keep: the same for one purpose as long as the oldest configured key stays."""
+    _key_id, raw = _key(settings.PORTAL_FIELD_KEYS[-1])
+    return hmac.new(raw, f"derived|{purpose}".encode(), hashlib.sha256).hexdigest()
 
 
 class EncryptedField(models.TextField[str, str]):

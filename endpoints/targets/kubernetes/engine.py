@@ -12,7 +12,7 @@ from endpoints.targets.base import RevisionSpec, Spec
 from models_catalog.arguments import to_argv
 from models_catalog.choices import ArtifactKind, EngineKind
 
-from .names import secret_name
+from .names import secret_key, secret_name
 from .place import PlaceView
 from .weights import CACHE_PATH, claim_of, model_of
 
@@ -79,7 +79,7 @@ def _sglang(spec: Spec) -> list[str]:
 
 def _sglang_key(spec: Spec, place: PlaceView) -> list[str]:
     """SGLang reads its key from an argument only; Kubernetes puts it in, so it does not stand in the pod."""
-    has_key = any(variable == "ENGINE_KEY" for variable, _purpose, _value in secrets_of(spec, place))
+    has_key = any(variable == "ENGINE_KEY" for variable, _key, _value in secrets_of(spec, place))
     return ["--api-key", "$(ENGINE_KEY)"] if has_key else []
 
 
@@ -97,28 +97,35 @@ def environment(spec: Spec, place: PlaceView, role: Role) -> list[dict[str, Any]
         **{name: literal(value) for name, value in revision.environment.items()},
     }
     made: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in values.items()]
-    made += [_from_secret(variable, spec, purpose, value) for variable, purpose, value in secrets_of(spec, place)]
+    made += [_from_secret(variable, spec, key) for variable, key, _value in secrets_of(spec, place)]
     if role.is_grouped:
         made.append({"name": "VLLM_HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
     return sorted(made, key=lambda entry: str(entry["name"]))
 
 
 def secrets_of(spec: Spec, place: PlaceView) -> list[tuple[str, str, str]]:
-    """Variable, purpose and value of each secret that the container gets.
+    """Variable, key in the Secret, and value of each secret that the container gets.
 
     Where calls come by a Gateway, anybody who reaches it could call the engine, so the engine wants a key of its own.
     """
     found = []
     if spec.wanted.hub_token and claim_of(spec.wanted) is None:
-        found.append(("HF_TOKEN", "hub", spec.wanted.hub_token))
+        found.append(("HF_TOKEN", secret_key("hub", spec.wanted.hub_token), spec.wanted.hub_token))
     if place.gateway and spec.engine_key:
         variable = "VLLM_API_KEY" if spec.wanted.engine == EngineKind.VLLM else "ENGINE_KEY"
-        found.append((variable, "key", spec.engine_key))
+        found.append((variable, secret_key("key", spec.engine_key), spec.engine_key))
     return found
 
 
-def _from_secret(variable: str, spec: Spec, purpose: str, value: str) -> dict[str, Any]:
-    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret_name(spec, purpose, value), "key": "value"}}}
+def secret_data(spec: Spec, place: PlaceView) -> dict[str, str]:
+    """What the endpoint's Secret holds: also what pods of the revision in service were started with."""
+    data = {key: value for _variable, key, value in secrets_of(spec, place)}
+    older = spec.serving.hub_token if spec.serving is not None else ""
+    return {**({secret_key("hub", older): older} if older else {}), **data}
+
+
+def _from_secret(variable: str, spec: Spec, key: str) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret_name(spec), "key": key}}}
 
 
 def grace_seconds(revision: RevisionSpec) -> int:

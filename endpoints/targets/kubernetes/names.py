@@ -19,6 +19,12 @@ DNS_LABEL = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 # LeaderWorkerSet numbers the pods of a group; 0 leads (facts.md 3.5).
 LWS_WORKER_INDEX = "leaderworkerset.sigs.k8s.io/worker-index"
 LWS_GROUP_INDEX = "leaderworkerset.sigs.k8s.io/group-index"
+# Annotations. On each object what was sent last, so that nothing is sent twice; the others on the workload only.
+APPLIED = "inference-portal/applied"
+GENERATION = "inference-portal/generation"  # the wish that it was sent for
+SURGE = "inference-portal/surge"            # one replica too many, for the time of an update
+AUTOSCALED = "inference-portal/autoscaled"  # yes, or handover as long as the autoscaler has not taken replicas over
+WAKES = "inference-portal/wakes"            # the host name by which KEDA's interceptor knows its calls
 
 
 def check_name(spec: Spec) -> None:
@@ -35,9 +41,14 @@ def headless_name(spec: Spec) -> str:
     return f"{spec.object_name}-headless"
 
 
-def secret_name(spec: Spec, purpose: str, value: str) -> str:
+def secret_name(spec: Spec) -> str:
+    """One for each endpoint: a fixed name needs no right to list Secrets."""
+    return f"{spec.object_name}-secrets"
+
+
+def secret_key(purpose: str, value: str) -> str:
     """Named by its content, so that pods restart when it changes, and only then."""
-    return f"{spec.object_name}-{purpose}-{hashlib.sha256(value.encode()).hexdigest()[:8]}"
+    return f"{purpose}-{hashlib.sha256(value.encode()).hexdigest()[:8]}"
 
 
 def selector(spec: Spec) -> dict[str, str]:

@@ -15,7 +15,8 @@ class PlaceView:
     token: str = field(default="", repr=False)
     client_certificate: str = ""
     client_key: str = field(default="", repr=False)
-    through_agent: bool = False
+    # Where an agent inside carries calls in: its uid in hex, and its namespace.
+    agent: str = ""
     agent_namespace: str = ""
     capabilities: frozenset[str] = frozenset()
     # Namespace/name of the Gateway that calls enter by; empty for the API server's proxy.

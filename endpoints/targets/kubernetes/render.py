@@ -8,7 +8,7 @@ from typing import Any
 from clusters.drivers.kinds import POD_DISRUPTION_BUDGET, POD_MONITOR, SECRET, SERVICE_ACCOUNT
 from endpoints.targets.base import Spec
 
-from .engine import secrets_of
+from .engine import secret_data
 from .keda import scaled_objects
 from .names import adopted, manifest, secret_name, selector, serving_selector
 from .network import network_policy, services
@@ -25,21 +25,22 @@ def render(spec: Spec, place: PlaceView) -> list[dict[str, Any]]:
     """
     check(spec, place)
     made = [manifest(SERVICE_ACCOUNT, spec, spec.object_name, automountServiceAccountToken=False)]
-    made += [_secret(spec, purpose, value) for _variable, purpose, value in secrets_of(spec, place)]
+    kept = secret_data(spec, place)
+    made += [_secret(spec, kept)] if kept else []
     made += [*services(spec), network_policy(spec, place)]
     if spec.replicas > 1 or spec.autoscale is not None:
         made.append(_disruption_budget(spec))
     if place.gateway:
         made.append(http_route(spec, place))
-    if place.has("podmonitor"):
+    if place.has("prometheus"):
         made.append(_monitor(spec))
     made.append(workload(spec, place))
     return [*made, *(adopted(each, spec) for each in scaled_objects(spec, place))]
 
 
-def _secret(spec: Spec, purpose: str, value: str) -> dict[str, Any]:
-    return manifest(SECRET, spec, secret_name(spec, purpose, value), type="Opaque", immutable=True,
-                    data={"value": base64.b64encode(value.encode()).decode()})
+def _secret(spec: Spec, kept: dict[str, str]) -> dict[str, Any]:
+    return manifest(SECRET, spec, secret_name(spec), type="Opaque", data={
+        key: base64.b64encode(value.encode()).decode() for key, value in kept.items()})
 
 
 def shown(made: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from endpoints.targets.kubernetes.place import PlaceView
 GIB = 1024**3
 UID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 PLACE = PlaceView(name="lab", server="https://10.0.0.1:6443", api_addresses=("10.0.0.1", "fd00::1"))
-EVERYTHING = frozenset({"keda", "keda_http", "gateway", "lws", "podmonitor"})
+EVERYTHING = frozenset({"keda", "keda_http", "gateway", "lws", "prometheus"})
 FULL = replace(PLACE, capabilities=EVERYTHING, gateway="gateways/main", prometheus="http://prometheus.monitoring:9090",
                cors_origins=("https://chat.example.org",))
 

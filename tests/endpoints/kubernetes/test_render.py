@@ -114,10 +114,17 @@ def test_secrets_are_referred_to_and_never_printed() -> None:
     assert names == {"HF_TOKEN", "VLLM_API_KEY"}
 
 
-def test_a_new_token_is_a_new_secret_so_that_pods_restart() -> None:
-    one, two = (objects(spec(revision(hub_token=token)))["Secret"]["metadata"]["name"] for token in ("hf_a", "hf_b"))
-    assert one != two
-    assert objects(spec(revision(hub_token="hf_a")))["Secret"]["metadata"]["name"] == one
+def test_pods_restart_with_a_new_token_and_those_of_the_revision_in_service_keep_theirs() -> None:
+    def reference(token: str) -> dict[str, str]:
+        entries = {entry["name"]: entry for entry in container(spec(revision(hub_token=token)))["env"]}
+        found: dict[str, str] = entries["HF_TOKEN"]["valueFrom"]["secretKeyRef"]
+        return found
+
+    assert reference("hf_a") != reference("hf_b")
+    assert reference("hf_a") == reference("hf_a")
+    kept = objects(spec(revision(hub_token="hf_b"), serving=revision(hub_token="hf_a")))["Secret"]
+    assert set(kept["data"]) == {reference("hf_a")["key"], reference("hf_b")["key"]}
+    assert kept["metadata"]["name"] == reference("hf_a")["name"] == "chat-0123456789-secrets"
 
 
 def test_weights_that_are_there_are_mounted_read_only_and_no_token_is_given() -> None:

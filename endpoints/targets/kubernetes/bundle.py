@@ -1,0 +1,120 @@
+"""The objects of one endpoint as they lie in its cluster: sent when they differ, deleted when they are not wanted.
+
+Our label and not a name says what is ours. What lies there under one of our names without it is somebody else's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django.utils.translation import gettext as _
+
+from clusters.drivers.kinds import (
+    HTTP_ROUTE,
+    INTERCEPTOR_ROUTE,
+    LEADER_WORKER_SET,
+    NETWORK_POLICY,
+    POD_DISRUPTION_BUDGET,
+    POD_MONITOR,
+    PVC,
+    SCALED_OBJECT,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    STATEFUL_SET,
+    Kind,
+    kind_of,
+)
+from clusters.drivers.kube import Kube
+from clusters.namespaces import ENDPOINT_UID
+from endpoints.states import Cause
+from endpoints.targets.base import Spec, TargetError
+
+from .names import APPLIED, secret_name
+from .place import PlaceView
+from .seen import Anything, Meta, Workload
+
+# In the order in which they are deleted: first what would start or route to pods.
+OF_CAPABILITY: dict[str, Kind] = {
+    "keda": SCALED_OBJECT, "keda_http": INTERCEPTOR_ROUTE, "gateway": HTTP_ROUTE, "lws": LEADER_WORKER_SET,
+    "prometheus": POD_MONITOR,
+}
+ALWAYS = (STATEFUL_SET, SERVICE, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE_ACCOUNT)
+WORKLOADS = frozenset({STATEFUL_SET, LEADER_WORKER_SET})
+
+Key = tuple[Kind, str]
+There = dict[Key, Anything | Workload]
+
+
+def key_of(manifest: Mapping[str, Any]) -> Key:
+    return kind_of(dict(manifest)), manifest["metadata"]["name"]
+
+
+def digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def stamped(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The same with the mark of what it is, by which the next step knows that it was sent."""
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), APPLIED: digest(manifest)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+class Bundle:
+    """One endpoint's objects. Raises KubeError, and TargetError where a name is taken."""
+
+    def __init__(self, kube: Kube, place: PlaceView, spec: Spec) -> None:
+        self._kube = kube
+        self._spec = spec
+        self._kinds = [kind for name, kind in OF_CAPABILITY.items() if place.has(name)] + list(ALWAYS)
+
+    def live(self, *, with_claims: bool = False) -> There:
+        """What is there of ours: one list a kind. The Secret is asked by its name, because nobody may list Secrets."""
+        found: There = {}
+        for kind in [*self._kinds, *([PVC] if with_claims else [])]:
+            type_: type[Anything] | type[Workload] = Workload if kind in WORKLOADS else Anything
+            listing = self._kube.list(kind, type_, namespace=self._spec.namespace, labels=self.labels)
+            found.update({(kind, each.metadata.name): each for each in listing.items})
+        secret = self._get(SECRET, secret_name(self._spec))
+        if secret is not None and self._is_ours(secret.metadata):
+            found[SECRET, secret.metadata.name] = secret
+        return found
+
+    @property
+    def labels(self) -> str:
+        return f"{ENDPOINT_UID}={self._spec.uid}"
+
+    def put(self, manifest: dict[str, Any], there: There) -> bool:
+        """Send one object unless it was sent just so; whether it was sent."""
+        key = key_of(manifest)
+        sent, known = stamped(manifest), there.get(key)
+        if known is not None and known.metadata.annotation(APPLIED) == sent["metadata"]["annotations"][APPLIED]:
+            return False
+        if known is None:
+            self._require_free(*key)
+        self._kube.apply(sent)
+        return True
+
+    def drop(self, key: Key, known: Anything | Workload) -> None:
+        kind, name = key
+        self._kube.delete(kind, self._spec.namespace, name, uid=known.metadata.uid)
+
+    def _require_free(self, kind: Kind, name: str) -> None:
+        other = self._get(kind, name)
+        if other is not None and not self._is_ours(other.metadata):
+            raise TargetError(Cause.NAME_TAKEN, _(
+                "There is a %(kind)s %(name)s in namespace %(namespace)s that is not of this endpoint. It is left alone: "
+                "delete it, or give the endpoint another name.") % {
+                    "kind": kind.kind, "name": name, "namespace": self._spec.namespace}, permanent=True)
+
+    def _get(self, kind: Kind, name: str) -> Anything | None:
+        found = self._kube.get(kind, self._spec.namespace, name)
+        return None if found is None else msgspec.convert(found, Anything)
+
+    def _is_ours(self, meta: Meta) -> bool:
+        return meta.label(ENDPOINT_UID) == str(self._spec.uid)

@@ -1,0 +1,112 @@
+"""A Kubernetes cluster as a place. The files beside this one do the work; here the errors of the API become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from django.utils.functional import cached_property
+
+from clusters.drivers.kube import Kube, kube_for
+from clusters.drivers.kube_errors import KubeError
+from clusters.models import Cluster
+from clusters.services.namespaces import NameTaken, ensure_namespace, forget_namespace
+from endpoints.explaining import Evidence
+from endpoints.states import Cause
+from endpoints.targets.base import LOG_LINES, Observation, Spec, Step, TargetError
+from portal.tenancy.fields import SecretUnreadable
+from portal.tenancy.models import Workspace
+
+from . import steps
+from .bundle import Bundle, key_of
+from .errors import misses_namespace, target_error
+from .evidence import Gatherer, read_log
+from .look import observe
+from .place import PlaceView
+from .render import render, shown
+from .view import place_of
+
+
+class KubernetesTarget:
+    """The target of a cluster. Implements endpoints.targets.base.Target and Scales."""
+
+    max_replicas = 64
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    @cached_property
+    def _kube(self) -> Kube:
+        return kube_for(self.cluster)
+
+    @cached_property
+    def _place(self) -> PlaceView:
+        return place_of(self.cluster, self._kube)
+
+    def render(self, spec: Spec) -> list[dict[str, Any]]:
+        """For people: no secret's value is in it."""
+        with told():
+            return shown(render(spec, self._place))
+
+    def plan(self, spec: Spec) -> list[Step]:
+        with told():
+            made = render(spec, self._place)
+            there = Bundle(self._kube, self._place, spec).live()
+        wanted = {key_of(each) for each in made}
+        sent = [Step("change" if key_of(each) in there else "create", _name_of(*key_of(each)), "") for each in made]
+        return sent + [Step("delete", _name_of(*key)) for key in there if key not in wanted]
+
+    def apply(self, spec: Spec) -> None:
+        with told():
+            made = render(spec, self._place)
+            self._in_namespace(spec, made)
+
+    def _in_namespace(self, spec: Spec, made: list[dict[str, Any]]) -> None:
+        """Where an object of the cluster owns the endpoint, its namespace is not ours to make."""
+        if spec.origin is not None:
+            steps.apply(self._kube, self._place, spec, made)
+            return
+        workspace = Workspace.objects.get(slug=spec.workspace)
+        try:
+            # Every engine of ours runs without root, so the namespace may insist on it.
+            ensure_namespace(self._kube, self.cluster, workspace, restricted=True)
+            steps.apply(self._kube, self._place, spec, made)
+        except NameTaken as error:
+            raise TargetError(Cause.NAME_TAKEN, str(error), permanent=True) from error
+        except KubeError as error:
+            if misses_namespace(error):
+                forget_namespace(self.cluster, workspace)
+            raise
+
+    def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
+        with told():
+            return observe(self._kube, self._place, uids)
+
+    def remove(self, spec: Spec) -> None:
+        with told():
+            steps.remove(self._kube, self._place, spec)
+
+    def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False, lines: int = LOG_LINES) -> str:
+        with told():
+            return read_log(self._kube, spec, replica=replica, previous=previous, lines=lines)
+
+    def evidence(self, spec: Spec, *, deep: bool = True) -> Evidence:
+        with told():
+            return Gatherer(self._kube, self.cluster, spec).gather(deep=deep, routed=bool(self._place.gateway))
+
+
+def _name_of(kind: Any, name: str) -> str:
+    return f"{kind.kind} {name}"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what the cluster answers into the error of targets."""
+    try:
+        yield
+    except KubeError as error:
+        raise target_error(error) from error
+    except SecretUnreadable as error:
+        raise TargetError(Cause.AUTH, str(error), of_the_place=True) from error
