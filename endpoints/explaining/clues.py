@@ -73,6 +73,7 @@ def clues_of(seen: Evidence) -> list[Clue]:
     for replica in seen.replicas:
         if not replica.ready and not replica.going:
             found += _of_replica(replica)
+    found += _of_kept_log(seen)
     for condition in seen.conditions:
         found.append(_of_condition(condition))
     pods = {f"Pod/{replica.name}": replica for replica in seen.replicas}
@@ -104,6 +105,14 @@ def _of_replica(replica: Replica) -> Iterator[Clue]:
             name = "no_device_simulated" if match.rule.name == "no_device" and replica.simulated else match.rule.name
             yield clue(Source.LOG, name, match.line, replica.ended_at or replica.since, match.figures)
     yield clue(Source.REPLICA, replica.phase, causes.progress(replica.log))
+
+
+def _of_kept_log(seen: Evidence) -> Iterator[Clue]:
+    """What a replica that is gone wrote, where none that is there has written anything."""
+    written = any(replica.log or replica.previous_log for replica in seen.replicas if not replica.ready)
+    match = None if written or seen.wanted <= seen.ready else causes.find(seen.kept_log)
+    if match:
+        yield Clue(Source.LOG, "Pod", "", match.rule.name, match.line, seen.kept_at, figures={"node": "–", **match.figures})
 
 
 def _how_ended(replica: Replica) -> str:

@@ -113,6 +113,9 @@ class Evidence:
     conditions: tuple[Condition, ...] = ()
     events: tuple[Happening, ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    # The last lines that were kept when it failed, for when the replica that wrote them is gone.
+    kept_log: str = ""
+    kept_at: datetime | None = None
     asked: Asked = field(default_factory=Asked)
     # What could not be read, so that nobody takes its absence for good news.
     unread: tuple[str, ...] = ()

@@ -58,7 +58,7 @@ class Explanation:
         """The last lines of the replica that is worst off: of its run before, where it ended."""
         worst = min((one for one in self.seen.replicas if not one.ready), key=lambda one: -one.restarts, default=None)
         said = (worst.previous_log if worst.exit_code is not None else "") or worst.log or worst.previous_log if worst else ""
-        return said.splitlines()[-LAST_LINES:]
+        return (said or self.seen.kept_log).splitlines()[-LAST_LINES:]
 
 
 def rank(seen: Evidence) -> list[Finding]:
@@ -78,7 +78,7 @@ def rank(seen: Evidence) -> list[Finding]:
 def _without_echoes(found: list[Finding]) -> list[Finding]:
     """Leave out what only repeats that a replica is in trouble, where a surer finding says which trouble it is."""
     told: set[str] = set()
-    kept = []
+    kept: list[Finding] = []
     for finding in found:
         subjects = {shown.subject for shown in finding.shown_by}
         if not (finding.rule in VAGUE and subjects <= told) and not (finding.rule in ON_THE_WAY and kept):

@@ -18,6 +18,8 @@ from portal.tenancy.text import clean
 from .specs import spec_of
 
 MOST_LINES = 2000
+# The kind of event that keeps what a replica wrote before it failed.
+LAST_WORDS = "log"
 # What a step of ours met and wrote into the row; the place itself shows no trace of it.
 OF_OUR_STEP = frozenset({
     Cause.NO_ROOM, Cause.REFUSED, Cause.NAME_TAKEN, Cause.QUOTA, Cause.INVALID, Cause.FORBIDDEN, Cause.NO_KIND,
@@ -38,11 +40,21 @@ def evidence(endpoint: Endpoint, *, deep: bool = True) -> Evidence:
         seen = target_for(endpoint.cluster).evidence(spec, deep=deep)
     except TargetError as error:
         seen = Evidence(wanted, timezone.now(), troubles=(_of_the_place(error, endpoint),))
-    return replace(seen, troubles=tuple(dict.fromkeys((*seen.troubles, *_of_our_steps(endpoint)))))
+    words = _last_words(endpoint)
+    return replace(seen, troubles=tuple(dict.fromkeys((*seen.troubles, *_of_our_steps(endpoint)))),
+                   kept_log=clean(words.message, LOG_CHARS) if words else "", kept_at=words.at if words else None)
 
 
 def _of_the_place(error: TargetError, endpoint: Endpoint) -> Trouble:
     return Trouble(error.code, clean(error.message, 1000), endpoint.cluster.seen_at)
+
+
+def _last_words(endpoint: Endpoint) -> Event | None:
+    """What was kept since the wish of now was made, of a replica that may be gone."""
+    if endpoint.status in (Status.INSERVICE, Status.STOPPED):
+        return None
+    mine = Event.objects.filter(endpoint=endpoint, kind=LAST_WORDS, generation=endpoint.generation)
+    return mine.order_by("-id").first()
 
 
 def _of_our_steps(endpoint: Endpoint) -> list[Trouble]:

@@ -19,6 +19,7 @@ from endpoints.targets.base import Observation, TargetError
 from portal.tenancy.errors import Unavailable
 
 from . import lease
+from .last_words import keep, last_words
 from .specs import row_view, spec_of
 from .write import write_error, write_problem, write_verdict
 
@@ -48,7 +49,9 @@ def reconcile(endpoint_id: int) -> bool:
 def _step(endpoint: Endpoint, *, late: bool) -> None:
     seen = _act(endpoint)
     verdict = judge(row_view(endpoint, late=late), seen)
-    write_verdict(endpoint, verdict, seen)
+    words = last_words(endpoint, verdict, seen)
+    if write_verdict(endpoint, verdict, seen) and words:
+        keep(endpoint, words)
 
 
 def _act(endpoint: Endpoint) -> Observation:

@@ -311,3 +311,17 @@ def test_a_foreign_place_or_profile_is_unknown(cast: Cast, endpoint: Endpoint) -
     foreign = make_cluster("beta-hosts", workspace=cast.beta)
     with pytest.raises(Invalid, match="no such place"):
         services.create(cast.actor("alice"), cast.alpha, name="x", cluster=foreign, profile=endpoint.wanted.profile)
+
+
+def test_what_it_wrote_before_it_failed_is_kept_and_explains_it_when_the_engine_is_gone(endpoint: Endpoint) -> None:
+    services.reconcile(endpoint.pk)
+    Engine.objects.update(previous_log="INFO begin\nvllm serve: error: unrecognized arguments: --device=cpu\n")
+    crash_loop()
+    step(endpoint)
+    assert endpoint.status == Status.FAILED
+    (kept,) = Event.objects.filter(kind="log")
+    assert kept.message.endswith("unrecognized arguments: --device=cpu")
+    Engine.objects.all().delete()
+    found = services.explain(endpoint)
+    assert (found.first.rule, found.cause) == ("log_device_flag", Cause.BAD_ARGUMENT)
+    assert found.last_lines[-1].endswith("--device=cpu")
