@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from tests.simulators.kubernetes import protobuf
 from tests.simulators.kubernetes.api.request import Request
 from tests.simulators.kubernetes.errors import ApiError, bad_request
 from tests.simulators.kubernetes.kinds import Resource
@@ -58,8 +59,12 @@ def read_object(request: Request, kind: str) -> Object:
             value = msgspec.json.decode(request.body)
         elif found == "application/yaml":
             value = load_yaml(request.body)
+        elif found == "application/vnd.kubernetes.protobuf":
+            return protobuf.decode(request.body)
         else:
             raise unsupported(BODY_TYPES)
+    except protobuf.Malformed as error:
+        raise bad_request(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise unrecognized(kind, f"couldn't get version/kind; json parse error: {error}", request.body) from error
     if not isinstance(value, dict):

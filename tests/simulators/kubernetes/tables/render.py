@@ -147,7 +147,8 @@ def _custom_plan(res: Resource) -> Plan:
 
 def _builtin_plan(res: Resource) -> Plan:
     names, cells = COLUMNS.get((res.group, res.kind), PLAIN)
-    columns = [column("Name", text=NAME_TEXT, form="name")]
+    named = res.kind != "Event"  # an event's name says nothing: it stands last, for `-o wide`
+    columns = [column("Name", text=NAME_TEXT, form="name")] if named else []
     for word in names.split():
         wide, plain = word.startswith("*"), word.lstrip("*")
         name, kind = plain.replace("_", " "), "integer" if plain in INTEGERS else "string"
@@ -161,6 +162,6 @@ def _builtin_plan(res: Resource) -> Plan:
         found = cells(obj)
         if at >= 0:
             found.insert(at, age(obj["metadata"].get("creationTimestamp")))
-        return [obj["metadata"]["name"], *found]
+        return [obj["metadata"]["name"], *found] if named else found
 
     return columns, row
