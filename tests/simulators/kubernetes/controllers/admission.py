@@ -19,6 +19,10 @@ PROTECTION = {
     "PersistentVolumeClaim": "kubernetes.io/pvc-protection",
     "PersistentVolume": "kubernetes.io/pv-protection",
 }
+FIRST_STATUS: dict[str, Object] = {
+    "ResourceQuota": {},
+    "PodDisruptionBudget": {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
+}
 PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
@@ -29,7 +33,7 @@ class Admission:
         self.cluster = cluster
         self._addresses = 0
         self._node_ports = 0
-        self.hooks = [self.namespace_lives, self.namespaces, self.pods, self.services, self.storage]
+        self.hooks = [self.namespace_lives, self.namespaces, self.first_status, self.pods, self.services, self.storage]
 
     def namespace_lives(self, verb: str, res: Resource, obj: Object, old: Object | None) -> None:
         if verb != "create" or not res.namespaced:
@@ -48,9 +52,13 @@ class Admission:
         if (res.group, res.kind) != ("", "Namespace") or verb == "delete":
             return
         obj["metadata"]["labels"] = {**labels_of(obj), NAME_LABEL: name_of(obj)}
-        if verb == "create":
-            obj["spec"] = {"finalizers": ["kubernetes"]}
-            obj["status"] = {"phase": "Active"}
+        obj["spec"] = old["spec"] if old else {"finalizers": ["kubernetes"]}
+        obj["status"] = (obj.get("status") or {"phase": "Active"}) if old else {"phase": "Active"}
+
+    def first_status(self, verb: str, res: Resource, obj: Object, old: Object | None) -> None:
+        """What an empty status looks like to whoever creates the object."""
+        if verb == "create" and res.kind in FIRST_STATUS and not res.custom:
+            obj["status"] = dict(FIRST_STATUS[res.kind])
 
     def pods(self, verb: str, res: Resource, obj: Object, old: Object | None) -> None:
         if (res.group, res.kind) != ("", "Pod") or verb != "create":

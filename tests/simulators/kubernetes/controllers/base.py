@@ -68,7 +68,7 @@ class Controller:
         except ApiError as error:
             tries = self._failures[key] = self._failures.get(key, 0) + 1
             log.debug("%s of %s: %s", type(self).__name__, key, error)
-            self.enqueue_later(min(0.2 * 2**tries, LONGEST_WAIT), *key)
+            self.enqueue_later(min(0.2 * 2 ** min(tries, 10), LONGEST_WAIT), *key)
         except Exception:  # a broken controller must not stop the others on this loop; the log tells
             log.exception("%s of %s", type(self).__name__, key)
         else:

@@ -175,8 +175,12 @@ class Deployments(Controller):
         new = self._fresh(new) if new is not None else None
         updated = ((new or {}).get("status") or {}).get("replicas", 0)
         wanted = found["spec"].get("replicas", 1)
-        conditions = self._available(found, total["availableReplicas"])
-        conditions = self._progressing(found, conditions, new, {**total, "updated": updated}, created=created)
+        conditions = list((found.get("status") or {}).get("conditions") or ())
+        if created and new is not None:
+            words = {"reason": "NewReplicaSetCreated", "message": f'Created new replica set "{name_of(new)}"'}
+            conditions = self._put(conditions, "Progressing", {"status": "True", **words})
+        conditions = self._available(found, conditions, total["availableReplicas"])
+        conditions = self._progressing(found, conditions, new, {**total, "updated": updated})
         conditions = self._failure(conditions, sets)
         status = {
             "observedGeneration": found["metadata"]["generation"],
@@ -188,9 +192,8 @@ class Deployments(Controller):
         if found.get("status") != status:
             self.cluster.put_status("Deployment", found, status)
 
-    def _available(self, found: Object, available: int) -> list[Object]:
+    def _available(self, found: Object, before: list[Object], available: int) -> list[Object]:
         least = found["spec"].get("replicas", 1) - limits(found)[1]
-        before = list((found.get("status") or {}).get("conditions") or ())
         if available >= least:
             words = {
                 "status": "True",
@@ -205,12 +208,10 @@ class Deployments(Controller):
             }
         return self._put(before, "Available", words)
 
-    def _progressing(
-        self, found: Object, conditions: list[Object], new: Object | None, counts: Object, *, created: bool
-    ) -> list[Object]:
+    def _progressing(self, found: Object, conditions: list[Object], new: Object | None, counts: Object) -> list[Object]:
         if new is None:
             return conditions
-        wanted, was = found["spec"].get("replicas", 1), condition(found, "Progressing")
+        wanted = found["spec"].get("replicas", 1)
         seen = (uid_of(new), tuple(sorted(counts.items())), wanted)
         known, since = self._progress.get(uid_of(found), (None, datetime.now(UTC)))
         moved = known != seen
@@ -233,9 +234,7 @@ class Deployments(Controller):
                 "reason": "ProgressDeadlineExceeded",
                 "message": f'ReplicaSet "{name}" has timed out progressing.',
             }
-        elif created or not was:
-            words = {"status": "True", "reason": "NewReplicaSetCreated", "message": f'Created new replica set "{name}"'}
-        elif moved and not created and counts["updated"]:
+        elif moved and counts["updated"]:
             words = {"status": "True", "reason": "ReplicaSetUpdated", "message": f'ReplicaSet "{name}" is progressing.'}
         else:
             return conditions

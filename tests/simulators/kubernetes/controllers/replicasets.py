@@ -10,6 +10,7 @@ from tests.simulators.kubernetes.errors import ApiError
 from .base import (
     Controller,
     Object,
+    condition,
     controller_of,
     finished,
     is_ready,
@@ -101,9 +102,10 @@ class ReplicaSets(Controller):
             "observedGeneration": found["metadata"]["generation"],
         }  # fmt: skip
         if failure:
-            before = (found.get("status") or {}).get("conditions") or ()
+            # the first failure stays: its message names a pod, and another one each time would wake us for ever
             new = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": str(failure)}
-            status["conditions"] = set_condition(before, self.cluster.now(), **new)
+            known = condition(found, "ReplicaFailure")
+            status["conditions"] = [known] if known else set_condition((), self.cluster.now(), **new)
         if found.get("status") != status:
             self.cluster.put_status("ReplicaSet", found, status)
 

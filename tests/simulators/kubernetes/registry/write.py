@@ -238,7 +238,7 @@ def _spec_finalizers(res: Resource, obj: Object) -> Any:
 def _only_touched(res: Resource, old: Object, new: Object, subresource: str) -> Object:
     """What the endpoint may change: the status only, or everything else."""
     if subresource == "status":
-        found = {**old, "metadata": dict(old["metadata"])}
+        found = {**old, "metadata": dict((old if res.group else new)["metadata"])}  # core kinds: metadata too
         found.pop("status", None)
         return {**found, "status": new["status"]} if new.get("status") is not None else found
     if "status" not in res.subresources:
