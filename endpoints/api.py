@@ -139,7 +139,7 @@ def get_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Endp
     return endpoint
 
 
-def _do(
+def act(
     request: ApiRequest, response: HttpResponse, uid: UUID, verb: Callable[..., Any], *args: Any, **planned: Any,
 ) -> Status[Endpoint]:
     """Run a verb that takes no more than `args`, at the version and by the plan that the caller looked at."""
@@ -155,32 +155,32 @@ def _plan_of(actor: Actor, endpoint: Endpoint, **planned: Any) -> services.Plann
 
 @router.post("/endpoints/{uid}/deploy", response={202: EndpointOut}, summary="Bring the wanted revision into service")
 def deploy_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
-    return _do(request, response, uid, services.deploy)
+    return act(request, response, uid, services.deploy)
 
 
 @router.post("/endpoints/{uid}/stop", response={202: EndpointOut}, summary="Stop every replica, keep the endpoint")
 def stop_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
-    return _do(request, response, uid, services.stop)
+    return act(request, response, uid, services.stop)
 
 
 @router.post("/endpoints/{uid}/start", response={202: EndpointOut}, summary="Start a stopped endpoint")
 def start_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
-    return _do(request, response, uid, services.start)
+    return act(request, response, uid, services.start)
 
 
 @router.post("/endpoints/{uid}/retry", response={202: EndpointOut}, summary="Forget failures and try again")
 def retry_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
-    return _do(request, response, uid, services.retry)
+    return act(request, response, uid, services.retry)
 
 
 @router.post("/endpoints/{uid}/scale", response={202: EndpointOut}, summary="Change the number of replicas")
 def scale_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data: ScaleIn) -> Status[Endpoint]:
-    return _do(request, response, uid, services.scale, data.replicas, replicas=data.replicas)
+    return act(request, response, uid, services.scale, data.replicas, replicas=data.replicas)
 
 
 @router.post("/endpoints/{uid}/rollback", response={202: EndpointOut}, summary="Go back to an earlier revision")
 def roll_back_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data: RollbackIn) -> Status[Endpoint]:
-    return _do(request, response, uid, services.roll_back, data.revision, number=data.revision)
+    return act(request, response, uid, services.roll_back, data.revision, number=data.revision)
 
 
 @router.post("/endpoints/{uid}/update", response={202: EndpointOut}, summary="Replace the replicas by a new revision")
@@ -198,7 +198,7 @@ def update_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data
 
 @router.delete("/endpoints/{uid}", response={202: EndpointOut}, summary="Delete an endpoint; its row goes last")
 def delete_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> Status[Endpoint]:
-    return _do(request, response, uid, services.delete)
+    return act(request, response, uid, services.delete)
 
 
 @router.get("/endpoints/{uid}/revisions", response=RevisionPage, summary="List revisions")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from endpoints import services
 from endpoints.api import endpoint_of, place_of, profile_of
-from endpoints.schemas import EndpointIn, Replicas, UpdateIn
+from endpoints.schemas import AutoscaleIn, EndpointIn, Replicas, UpdateIn
 from endpoints.targets.base import Check, Step
 from portal.tenancy.answers import pick
 from portal.tenancy.auth import ApiRequest
@@ -22,6 +22,7 @@ class ChangeIn(UpdateIn):
     """What an update, another size or an earlier `revision` would change; what is not sent stays as it is."""
 
     replicas: Replicas | None = None
+    autoscale: AutoscaleIn | None = None
     revision: Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)] | None = None
 
 

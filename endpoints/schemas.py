@@ -25,6 +25,32 @@ Variables = Annotated[dict[OptionName, OptionText | None], Field(max_length=MAX_
 Devices = Annotated[list[Annotated[int, Field(ge=0, le=127, strict=True)]], Field(max_length=64)]
 
 
+class TriggerIn(Closed):
+    """One signal of the autoscaler. `metadata` as KEDA's, or `signal` of Prometheus; `authentication` is a
+    TriggerAuthentication's name. See docs/autoscaling.md."""
+
+    type: Annotated[Printable, StringConstraints(min_length=1, max_length=40)]
+    metadata: Annotated[dict[OptionName, bool | int | float | OptionText], Field(max_length=MAX_OPTIONS)] = {}
+    metric_type: Annotated[str, StringConstraints(max_length=20)] = ""
+    authentication: Annotated[str, StringConstraints(max_length=253)] = ""
+
+
+Bound = Annotated[int, Field(ge=0, le=MAX_REPLICAS, strict=True)]
+Seconds = Annotated[int, Field(ge=0, le=86_400, strict=True)]
+
+
+class AutoscaleIn(Closed):
+    """The place's autoscaler owns the replicas between these bounds; times in seconds."""
+
+    min_replicas: Bound = 1
+    max_replicas: Replicas
+    triggers: Annotated[list[TriggerIn], Field(min_length=1, max_length=8)]
+    polling_seconds: Seconds = 30
+    cooldown_seconds: Seconds = 300
+    stabilisation_up_seconds: Seconds = 0
+    stabilisation_down_seconds: Seconds = 300
+
+
 class EndpointIn(Closed):
     """`place` and `profile` by short name or uid. Without `public_name` callers use `name` as the model."""
 
@@ -37,6 +63,7 @@ class EndpointIn(Closed):
     arguments: Options = {}
     environment: Variables = {}
     devices: Devices = []
+    autoscale: AutoscaleIn | None = None
     note: Line = ""
     deploy: bool = True
 
@@ -82,6 +109,10 @@ class EndpointOut(Schema):
     profile: str
     wish: Wish
     replicas: int
+    autoscale: dict[str, Any]
+    autoscaled_replicas: int | None
+    notes: list[str]
+    origin: dict[str, str]
     generation: int
     revision: int | None
     status: Status
@@ -129,6 +160,15 @@ class EndpointOut(Schema):
     @staticmethod
     def resolve_created_by(obj: Endpoint) -> str | None:
         return obj.created_by.get_username() if obj.created_by else None
+
+
+class AutoscaleOut(Schema):
+    """`wish` is empty where people choose the replicas; `sentences` say what it does."""
+
+    wish: dict[str, Any]
+    sentences: list[str]
+    notes: list[str]
+    replicas_now: int
 
 
 class RevisionOut(Schema):

@@ -8,6 +8,7 @@ from clusters.api import router as places
 from endpoints.api import router as endpoints
 from endpoints.deepinfer import router as deployments
 from endpoints.plan_api import router as plans
+from endpoints.scaling_api import router as scaling
 from models_catalog.api import router as catalogue
 from portal.tenancy.answers import error_response
 from portal.tenancy.api import router as workspaces
@@ -19,7 +20,7 @@ api = NinjaAPI(
     title="Inference Portal", version="1", urls_namespace="api", auth=[KeyAuth(), SessionAuth()], parser=StrictParser(),
     description="Deploy models and look after them. Keys: `Authorization: Bearer sk-…`. See docs/api.md.",
 )
-for _router in (workspaces, places, catalogue, plans, endpoints):  # “/endpoints/plan” before “/endpoints/{uid}”
+for _router in (workspaces, places, catalogue, plans, scaling, endpoints):  # “/endpoints/plan” before “/endpoints/{uid}”
     api.add_router("", _router)
 shape_errors(api, error_response)
 

@@ -16,6 +16,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from clusters.models import Cluster
+from endpoints.autoscale import check_autoscale
 from endpoints.models import Endpoint, Revision
 from endpoints.states import Wish
 from endpoints.targets import target_for
@@ -60,8 +61,9 @@ def plan_creation(
     """What a new endpoint would make. `uid` repeats an earlier plan. Raises NotAllowed, Invalid, Unavailable."""
     actor.require(Verb.DEPLOY, workspace)
     spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
+    scaling, _notes = check_autoscale(autoscale or {})
     endpoint = Endpoint(workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
-                        replicas=replicas, autoscale=dict(autoscale or {}), **({"uid": uid} if uid else {}))
+                        replicas=replicas, autoscale=scaling, **({"uid": uid} if uid else {}))
     endpoint.wanted = Revision(endpoint=endpoint, number=1, profile=profile, spec=spec)
     return _planned(endpoint)
 
@@ -69,9 +71,9 @@ def plan_creation(
 def plan_change(
     actor: Actor, endpoint: Endpoint, *, profile: Profile | None = None, arguments: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None, devices: Sequence[int] | None = None, replicas: int | None = None,
-    number: int | None = None,
+    number: int | None = None, autoscale: Mapping[str, Any] | None = None,
 ) -> Planned:
-    """What an update, another size or an earlier revision (`number`) would change. Raises NotAllowed, Invalid, Conflict."""
+    """What another revision, size or scaling would change; `number` is an earlier one. Raises NotAllowed, Invalid, Conflict."""
     actor.require(Verb.DEPLOY, endpoint.workspace)
     proposed = copy.copy(endpoint)
     if number is not None:
@@ -81,6 +83,8 @@ def plan_change(
     if proposed.wanted is None:
         raise Conflict(_("%(name)s has no such revision.") % {"name": endpoint.name})
     proposed.replicas = endpoint.replicas if replicas is None else replicas
+    if autoscale is not None:
+        proposed.autoscale, _notes = check_autoscale(autoscale)
     return _planned(proposed)
 
 

@@ -104,9 +104,12 @@ def set_autoscale(
 ) -> Endpoint:
     """Let the place's autoscaler own the replicas between bounds; {} gives the number back to people.
 
-    Raises Invalid (field ``autoscale``), QuotaExceeded: the upper bound counts.
+    Raises NotAllowed, Invalid (field ``autoscale``), Conflict where nothing differs, QuotaExceeded: the upper bound counts.
     """
+    actor.require(Verb.DEPLOY, endpoint.workspace)
     scaling, notes = _checked_autoscale(endpoint.cluster, value)
+    if scaling == endpoint.autoscale:
+        raise Conflict(_("The autoscaling of %(name)s is so already.") % {"name": endpoint.name}, code="no_change")
     asked = " ".join([*sentences(scaling)[:1], *notes]) or _("Autoscaling switched off.")
     return _wish(actor, endpoint, "autoscale", asked, expected_generation, autoscale=scaling, notes=notes)
 

@@ -57,7 +57,9 @@ def test_notes_stay_with_the_endpoint_until_the_next_wish(cast: Cast, endpoint: 
     services.set_autoscale(cast.actor("alice"), endpoint, {**WISH, "triggers": [old]})
     assert "vllm_queue_size" in endpoint.notes[0]
     assert "vllm_queue_size" in Event.objects.filter(kind="wish").first().message
-    services.set_autoscale(cast.actor("alice"), endpoint, WISH)
+    with pytest.raises(Conflict, match="so already"):
+        services.set_autoscale(cast.actor("alice"), endpoint, WISH)
+    services.set_autoscale(cast.actor("alice"), endpoint, {**WISH, "max_replicas": 2})
     assert endpoint.notes == []
 
 

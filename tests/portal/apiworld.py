@@ -31,6 +31,7 @@ class World:
     unused: Profile
     running: Endpoint
     stopped: Endpoint
+    scaled: Endpoint
     key: ApiKey
     member: Membership
     token: EnrolmentToken
@@ -42,7 +43,8 @@ class World:
             "workspace": "alpha", "member": str(self.member.uid), "key": str(self.key.uid), "place": str(self.place.uid),
             "host": str(self.host.uid), "model": self.model.slug, "spare": self.spare.slug,
             "artifact": str(self.artifact.uid), "profile": self.profile.slug, "unused": self.unused.slug,
-            "running": str(self.running.uid), "stopped": str(self.stopped.uid), "vendor": "acme",
+            "running": str(self.running.uid), "stopped": str(self.stopped.uid), "scaled": str(self.scaled.uid),
+            "vendor": "acme",
             "release": "vllm-cpu-test", "empty": str(self.empty.uid), "unused_vendor": "unused",
             "unused_release": "vllm-cpu-unused", "cluster": str(self.kubernetes.uid),
         }
@@ -65,11 +67,23 @@ def make_world(cast: Cast) -> World:
     Vendor.objects.create(slug="unused", names={"enUS": "Unused"})
     EngineRelease.objects.create(slug="vllm-cpu-unused", kind="vllm", version="1.0", device="cpu")
     cluster, cluster_token = make_kubernetes(cast)
+    scaled = services.create(alice, cast.alpha, name="scaled", profile=make_hub_profile(model), autoscale=AUTOSCALE,
+                             cluster=make_cluster("alpha-scaling", workspace=cast.alpha, kind=ClusterKind.KUBERNETES))
     return World(
         cast=cast, place=place, empty=make_cluster("alpha-empty", workspace=cast.alpha), kubernetes=cluster, host=host,
         model=model, spare=spare, artifact=artifact, profile=profile, unused=unused,
-        running=running, stopped=stopped, key=key, token=token, secrets=[text, token_text, cluster_token],
+        running=running, stopped=stopped, scaled=scaled, key=key, token=token, secrets=[text, token_text, cluster_token],
         member=Membership.objects.get(workspace=cast.alpha, user=cast.vera))
+
+
+def make_hub_profile(model: CatalogModel) -> Profile:
+    """One that a cluster can run: weights from a hub, an image of the release."""
+    EngineRelease.objects.filter(slug="vllm-cpu-test").update(image="registry.example/vllm-cpu:v0.32.0")
+    hub = Artifact.objects.create(model=model, kind=ArtifactKind.HUGGING_FACE, location="acme/alpha-chat")
+    profile = make_profile("alpha-hub-cpu", model)
+    profile.artifact = hub
+    profile.save()
+    return profile
 
 
 def make_kubernetes(cast: Cast) -> tuple[Cluster, str]:
@@ -81,6 +95,7 @@ def make_kubernetes(cast: Cast) -> tuple[Cluster, str]:
     return place, token
 
 
+AUTOSCALE: dict[str, Any] = {"max_replicas": 2, "triggers": [{"type": "cpu", "metadata": {"value": "80"}}]}
 NEW_ENDPOINT = {"workspace": "alpha", "name": "new", "place": "alpha-hosts", "profile": "alpha-chat-cpu"}
 NEW_PROFILE: dict[str, Any] = {
     "slug": "new-profile", "name": "New", "model": "alpha-spare", "artifact": "/models/spare", "release": "vllm-cpu-test",

@@ -17,7 +17,7 @@ from portal.api import api, deepinfer
 from portal.tenancy.models import AuditEntry, User
 from tests.cast import Cast
 from tests.portal.apiclient import Api, by_key
-from tests.portal.apiworld import NEW_ENDPOINT, NEW_PROFILE, World, make_world
+from tests.portal.apiworld import AUTOSCALE, NEW_ENDPOINT, NEW_PROFILE, World, make_world
 
 PEOPLE = ("charlie", "vera", "bob", "alice", "operator")  # stranger, viewer, developer, owner, operator
 LIST, VIEW = (200, 200, 200, 200, 200), (404, 200, 200, 200, 200)
@@ -29,6 +29,12 @@ def of(ok: int, *, viewer: bool = False, developer: bool = False, owner: bool = 
     return (404, *(ok if may else 403 for may in (viewer, developer, owner)), ok)
 
 
+VLLMCLUSTER = """
+apiVersion: training.distributed-inference.io/v1alpha1
+kind: VLLMCluster
+metadata: {name: imported}
+spec: {model: {modelPath: acme/new}, resources: {resources: {limits: {memory: 8Gi}}}}
+"""
 DEPLOY, MANAGE, GONE = of(202, developer=True), of(200), of(204)
 
 
@@ -117,6 +123,13 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("GET", "/endpoints/{running}/logs"): Entry(VIEW),
     ("GET", "/endpoints/{running}/explain"): Entry(VIEW),
     ("GET", "/endpoints/{running}/plan"): Entry(VIEW),
+    ("GET", "/endpoints/{scaled}/autoscale"): Entry(VIEW),
+    ("PUT", "/endpoints/{scaled}/autoscale"): Entry(DEPLOY, {**AUTOSCALE, "max_replicas": 3}, writes=1),
+    ("DELETE", "/endpoints/{scaled}/autoscale"): Entry(DEPLOY, writes=1),
+    ("GET", "/endpoints/{scaled}/export"): Entry(VIEW),
+    # Whoever hands in a VLLMCluster makes a model, an artifact and a profile of the workspace.
+    ("POST", "/endpoints/import"): Entry((422, 403, 403, 202, 202), {
+        "workspace": "alpha", "place": "alpha-hosts", "yaml": VLLMCLUSTER}, writes=4),
     ("POST", "/endpoints/plan"): Entry((422, 403, 200, 200, 200), NEW_ENDPOINT),
     ("POST", "/endpoints/{running}/plan"): Entry((404, 403, 200, 200, 200), {"replicas": 2}),
     ("GET", "/endpoints/{running}/replicas"): Entry(VIEW),
