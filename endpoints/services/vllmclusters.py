@@ -155,8 +155,7 @@ def _create(workspace: Workspace, cluster: Cluster, wished: Wished, **values: An
                    "name": wished.name, "uid": wished.uid},
         "origin_uid": UUID(wished.uid), "origin_generation": wished.generation,
     }
-    earlier = Endpoint.objects.filter(cluster=cluster, wish=Wish.DELETED, origin__name=wished.name,
-                                      origin__namespace=wished.namespace)
+    earlier = Endpoint.objects.filter(cluster=cluster, origin__name=wished.name, origin__namespace=wished.namespace)
     if earlier.exists():
         raise Conflict(_("The endpoint of an earlier object with this name is still being deleted."))
     name = slug_of(wished.name)[:63].rstrip("-")
