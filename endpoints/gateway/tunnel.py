@@ -59,7 +59,9 @@ class Pool:
                    for sockets in self._hosts.values())
 
     async def connect(self, host: str, port: int, to_engine: Connection, service: str = "") -> None:
-        """Connect to the engine at this port of the host, or of a cluster's `service`; waits for a free socket as long as the caller allows.
+        """Connect to the engine at this port of the host, or of a cluster's `service`.
+
+        It waits for a free socket as long as the caller allows.
 
         Raises ConnectionRefusedError where the agent refuses.
         """

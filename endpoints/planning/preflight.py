@@ -44,6 +44,7 @@ class Facts:
     capabilities: frozenset[str] = frozenset()
     storage_classes: tuple[str, ...] | None = None
     default_storage_class: str = ""
+    pods_there: int = 0  # of this endpoint: they have their places already
     quota_left: Mapping[str, int] = field(default_factory=dict)
     inventory_age: float | None = None
 
@@ -185,12 +186,14 @@ def gib(size: int) -> str:
 
 
 def _room(spec: Spec, facts: Facts) -> Check:
-    """Where each pod of each replica would go now; what keeps the other nodes out."""
+    """Where each pod that is not there yet would go now; what keeps the other nodes out."""
     if not facts.nodes:
         return Check("room", None, _("The cluster's nodes are not known yet. Refresh the place."))
     reasons = {node.name: why_not(spec.wanted, node) for node in facts.nodes}
     fits = sum(pods_on(spec.wanted, node) for node in facts.nodes if not reasons[node.name])
-    wanted = spec.replicas * spec.wanted.resources.nodes
+    wanted = max(0, spec.replicas * spec.wanted.resources.nodes - facts.pods_there)
+    if not wanted:
+        return Check("room", True, _("Its pods have their places already."))
     lines = tuple(f"{name}: {reason or _('has room')}" for name, reason in sorted(reasons.items()))
     if fits >= wanted:
         return Check("room", True, _("There is room for all %(count)d pods.") % {"count": wanted}, lines)

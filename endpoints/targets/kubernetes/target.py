@@ -12,19 +12,24 @@ from django.utils.functional import cached_property
 from clusters.drivers.kube import Kube, kube_for
 from clusters.drivers.kube_errors import KubeError
 from clusters.models import Cluster
+from clusters.namespace_objects import namespace_objects
 from clusters.services.namespaces import NameTaken, ensure_namespace, forget_namespace
 from endpoints.explaining import Evidence
+from endpoints.planning.paths import with_accepted
+from endpoints.planning.preflight import preflight
 from endpoints.states import Cause
-from endpoints.targets.base import LOG_LINES, Observation, Spec, Step, TargetError
+from endpoints.targets.base import LOG_LINES, Check, ModelFacts, Observation, Plan, Spec, TargetError
 from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.models import Workspace
 
 from . import steps
-from .bundle import Bundle, key_of
+from .bundle import Bundle
 from .errors import misses_namespace, target_error
 from .evidence import Gatherer, read_log
+from .facts import facts_of
 from .look import observe
 from .place import PlaceView
+from .planned import plan
 from .render import render, shown
 from .view import place_of
 
@@ -48,27 +53,32 @@ class KubernetesTarget:
     def render(self, spec: Spec) -> list[dict[str, Any]]:
         """For people: no secret's value is in it."""
         with told():
-            return shown(render(spec, self._place))
+            return shown(self._made(spec))
 
-    def plan(self, spec: Spec) -> list[Step]:
+    def plan(self, spec: Spec) -> Plan:
         with told():
-            made = render(spec, self._place)
-            there = Bundle(self._kube, self._place, spec).live()
-        wanted = {key_of(each) for each in made}
-        sent = [Step("change" if key_of(each) in there else "create", _name_of(*key_of(each)), "") for each in made]
-        return sent + [Step("delete", _name_of(*key)) for key in there if key not in wanted]
+            made = self._made(spec)
+            around = [] if spec.origin else namespace_objects(_workspace_of(spec), restricted=True)
+            return plan(self._kube, Bundle(self._kube, self._place, spec), spec, made, around)
+
+    def checks(self, spec: Spec, model: ModelFacts) -> tuple[Check, ...]:
+        with told():
+            return preflight(spec, facts_of(self.cluster, self._kube, spec, model))
 
     def apply(self, spec: Spec) -> None:
         with told():
-            made = render(spec, self._place)
-            self._in_namespace(spec, made)
+            self._in_namespace(spec, self._made(spec))
+
+    def _made(self, spec: Spec) -> list[dict[str, Any]]:
+        """What the portal keeps there: as rendered, with what people accepted as the new truth."""
+        return with_accepted(render(spec, self._place), spec.accepted)
 
     def _in_namespace(self, spec: Spec, made: list[dict[str, Any]]) -> None:
         """Where an object of the cluster owns the endpoint, its namespace is not ours to make."""
         if spec.origin is not None:
             steps.apply(self._kube, self._place, spec, made)
             return
-        workspace = Workspace.objects.get(slug=spec.workspace)
+        workspace = _workspace_of(spec)
         try:
             # Every engine of ours runs without root, so the namespace may insist on it.
             ensure_namespace(self._kube, self.cluster, workspace, restricted=True)
@@ -97,8 +107,8 @@ class KubernetesTarget:
             return Gatherer(self._kube, self.cluster, spec).gather(deep=deep, routed=bool(self._place.gateway))
 
 
-def _name_of(kind: Any, name: str) -> str:
-    return f"{kind.kind} {name}"
+def _workspace_of(spec: Spec) -> Workspace:
+    return Workspace.objects.get(slug=spec.workspace)
 
 
 @contextmanager

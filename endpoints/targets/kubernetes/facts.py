@@ -1,0 +1,91 @@
+"""What the pre-flight must know of a cluster: its nodes by the last inventory, and what leaves no room now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.utils import timezone
+
+from clusters.drivers.kinds import POD, RESOURCE_QUOTA, STORAGE_CLASS
+from clusters.drivers.kube import Kube
+from clusters.drivers.kube_errors import KubeError
+from clusters.models import Cluster, KubernetesAccess, Node
+from clusters.namespaces import ENDPOINT_UID
+from clusters.quantities import millis, whole
+from clusters.states import Reach
+from endpoints.planning.preflight import Facts, NodeView
+from endpoints.targets.base import ModelFacts, Spec
+
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+
+
+class _Meta(msgspec.Struct):
+    name: str = ""
+    annotations: dict[str, str] | None = None
+
+
+class _StorageClass(msgspec.Struct):
+    metadata: _Meta = msgspec.field(default_factory=_Meta)
+
+
+class _QuotaStatus(msgspec.Struct):
+    hard: dict[str, Any] | None = None
+    used: dict[str, Any] | None = None
+
+
+class _Quota(msgspec.Struct):
+    status: _QuotaStatus = msgspec.field(default_factory=_QuotaStatus)
+
+
+def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts) -> Facts:
+    """Three queries and three calls. A cluster that can't be reached is a fact as well."""
+    access = KubernetesAccess.objects.get(cluster=cluster)
+    known = Facts(
+        nodes=tuple(map(_node_view, Node.objects.filter(cluster=cluster).prefetch_related("accelerators"))), model=model,
+        reachable=access.reach not in (Reach.AUTH_FAILED, Reach.TLS_FAILED, Reach.UNREACHABLE),
+        unreachable_why=access.message,
+        missing_rights=tuple(f"{right['verb']} {right['resource']}" for right in access.missing_rights),
+        capabilities=frozenset(name for name in access.capabilities if access.has(name)),
+        inventory_age=_age(access.inventory_at))
+    try:
+        classes = kube.list(STORAGE_CLASS, _StorageClass).items
+        quotas = kube.list(RESOURCE_QUOTA, _Quota, namespace=spec.namespace).items
+        pods = kube.list(POD, _Meta, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
+    except KubeError as error:
+        if error.is_of_the_cluster:
+            return replace(known, reachable=False, unreachable_why=error.message)
+        return known
+    default = next((c.metadata.name for c in classes if (c.metadata.annotations or {}).get(DEFAULT_CLASS) == "true"), "")
+    return replace(
+        known, storage_classes=tuple(c.metadata.name for c in classes), default_storage_class=default, pods_there=len(pods),
+        quota_left=_left(quotas))
+
+
+def _age(at: datetime | None) -> float | None:
+    return None if at is None else (timezone.now() - at).total_seconds()
+
+
+def _node_view(node: Node) -> NodeView:
+    device = next(iter(node.accelerators.all()), None)
+    return NodeView(
+        name=node.name, ready=node.ready, schedulable=node.schedulable, labels=node.labels, taints=tuple(node.taints),
+        cpu_free=node.cpu_millis - node.cpu_requested_millis, memory_free=node.memory_bytes - node.memory_requested_bytes,
+        gpus=node.gpus, gpus_free=node.gpus - node.gpus_requested, gpu_model=device.model if device else "",
+        gpu_memory=device.memory_bytes if device else 0, simulated=node.simulated)
+
+
+def _left(quotas: list[_Quota]) -> dict[str, int]:
+    """The least that any quota of the namespace leaves of each resource; CPU in thousandths."""
+    left: dict[str, int] = {}
+    for quota in quotas:
+        for name, hard in (quota.status.hard or {}).items():
+            amount = millis if name.endswith("cpu") else whole
+            try:
+                rest = amount(hard) - amount((quota.status.used or {}).get(name, 0))
+            except ValueError:
+                continue  # a quantity that is none says nothing
+            left[name] = min(rest, left.get(name, rest))
+    return left
