@@ -15,7 +15,6 @@ from clusters.schemas import (
     EnrolmentPage,
     HostOut,
     HostPage,
-    KubernetesIn,
     NewEnrolmentOut,
     NodePage,
     PlaceIn,
@@ -68,24 +67,18 @@ def _workspace_of(actor: Actor, text: str | None) -> Workspace | None:
 def create_place(request: ApiRequest, data: PlaceIn) -> HttpResponse:
     request.auth.require_operator()
     values = data.model_dump(exclude={"workspace", "kubernetes"})
-    workspace = _workspace_of(request.auth, data.workspace)
-
-    def make() -> Cluster:
-        place = services.create_place(request.auth, workspace=workspace, **values)
-        return _set_up(request.auth, place, data.kubernetes)
-
-    return created(request, PlaceOut, make)
+    values |= {"workspace": _workspace_of(request.auth, data.workspace), "kubernetes": _connection(request.auth, data)}
+    return created(request, PlaceOut, lambda: services.create_place(request.auth, **values))
 
 
-def _set_up(actor: Actor, place: Cluster, data: KubernetesIn | None) -> Cluster:
-    """The place as it is after its connection was changed, in the same transaction."""
-    if data is None:
-        return place
-    given = data.model_dump(exclude_unset=True)
+def _connection(actor: Actor, data: PlaceIn | PlacePatch) -> dict[str, object] | None:
+    """What was sent of a connection; None where nothing was."""
+    if data.kubernetes is None:
+        return None
+    given = data.kubernetes.model_dump(exclude_unset=True)
     if "imports_to" in given:
-        given["imports_to"] = _workspace_of(actor, data.imports_to)
-    services.set_up(actor, place, given)
-    return place_of(actor, place.uid)
+        given["imports_to"] = _workspace_of(actor, data.kubernetes.imports_to)
+    return given
 
 
 @router.patch("/places/{uid}", response=PlaceOut, summary="Change or pause a place (operators)")
@@ -94,8 +87,8 @@ def change_place(request: ApiRequest, response: HttpResponse, uid: UUID, data: P
     values = data.model_dump(exclude_unset=True, exclude={"kubernetes"})
     if "workspace" in values:
         values["workspace"] = _workspace_of(request.auth, data.workspace)
-    place = edited(request, place, lambda: _set_up(
-        request.auth, services.change_place(request.auth, place, **values), data.kubernetes))
+    values["kubernetes"] = _connection(request.auth, data)
+    place = edited(request, place, lambda: services.change_place(request.auth, place, **values))
     response["ETag"] = etag_of(place)
     return place
 

@@ -65,6 +65,7 @@ IN_WORKSPACES: tuple[Right, ...] = (
     *(Right(kind, OWN) for kind in (
         kinds.SERVICE_ACCOUNT, kinds.SERVICE, kinds.CONFIG_MAP, kinds.PVC, kinds.STATEFUL_SET, kinds.JOB,
         kinds.NETWORK_POLICY, kinds.POD_DISRUPTION_BUDGET)),
+    Right(kinds.STATEFUL_SET, ("patch",), "scale"),
     Right(kinds.SECRET, (*APPLY, "delete")),
     Right(kinds.RESOURCE_QUOTA, (*APPLY, "list")),
     Right(kinds.POD, (*READ, "delete")),
@@ -76,6 +77,7 @@ IN_WORKSPACES: tuple[Right, ...] = (
     Right(kinds.INTERCEPTOR_ROUTE, OWN, needs="keda_http"),
     Right(kinds.HTTP_ROUTE, OWN, needs="gateway"),
     Right(kinds.LEADER_WORKER_SET, OWN, needs="lws"),
+    Right(kinds.LEADER_WORKER_SET, ("patch",), "scale", needs="lws"),
     Right(kinds.DATASET, OWN, needs="dataset"),
     Right(kinds.SERVICE_MONITOR, OWN, needs="prometheus"),
     Right(kinds.POD_MONITOR, OWN, needs="prometheus"),

@@ -138,8 +138,9 @@ def capabilities_cell(place: Cluster) -> SafeString | str:
     access = access_of(place)
     if access is None or not access.capabilities:
         return "–"
-    rows = [(one, access.capabilities.get(one.name, {})) for one in CAPABILITIES]
-    return sheet("portal/admin/cluster_found.html", rows=rows)
+    found = [(one, access.capabilities.get(one.name, {})) for one in CAPABILITIES]
+    return sheet("portal/admin/cluster_found.html", rows=[
+        (one, access.has(one.name), there.get("release") or there.get("version", "")) for one, there in found])
 
 
 def rights_cell(place: Cluster) -> SafeString | str:

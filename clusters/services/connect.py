@@ -102,7 +102,7 @@ def configure(actor: Actor, place: Cluster, **values: Any) -> KubernetesAccess:
         access.prometheus = str(check_url(access.prometheus.strip(), schemes=("http", "https"), field="prometheus"))
     if access.gateway and len(access.gateway.split("/")) != 2:
         raise Invalid(_("Name the Gateway as namespace/name."), field="gateway")
-    _save(access)
+    _save(access, place)
     audit.record(actor, "configure cluster", place, workspace=place.workspace, before=before, after=_seen(access))
     return access
 
@@ -111,7 +111,7 @@ def access_of(place: Cluster) -> KubernetesAccess:
     """The place's access, or a new one that is not saved. Raises Invalid for a place without a Kubernetes API."""
     if place.kind not in KUBERNETES_KINDS:
         raise Invalid(_("This place has no Kubernetes API."), field="kind")
-    return KubernetesAccess.objects.filter(cluster=place).first() or KubernetesAccess(cluster=place)
+    return KubernetesAccess.objects.filter(cluster=place).first() or KubernetesAccess(cluster_id=place.pk)
 
 
 @retry_tx
@@ -127,13 +127,14 @@ def _store(
         access.put_secret("token", credential.token)
         access.put_secret("client_key", credential.client_key)
     access.reach, access.reach_since, access.message = Reach.UNKNOWN, timezone.now(), ""
-    _save(access)
+    _save(access, place)
     audit.record(actor, "connect cluster", place, workspace=place.workspace, before=before, after=_seen(access))
     after_commit(CHECK, str(place.uid))
     return access
 
 
-def _save(access: KubernetesAccess) -> None:
+def _save(access: KubernetesAccess, place: Cluster) -> None:
+    access.cluster = place  # and the other way round: whoever holds the place sees what is new
     try:
         access.clean_fields()
     except ValidationError as error:

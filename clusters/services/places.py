@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,6 +16,8 @@ from portal.tenancy import audit
 from portal.tenancy.actor import Actor
 from portal.tenancy.db import retry_tx
 from portal.tenancy.errors import Conflict, Invalid
+
+from .connect import set_up
 
 MOST_ORPHANS = 1000  # kept in the audit
 AUDITED = ("name", "kind", "workspace", "description", "paused")
@@ -43,14 +46,23 @@ def put_place(actor: Actor, row: Cluster) -> Cluster:
     return row
 
 
-def create_place(actor: Actor, **values: Any) -> Cluster:
-    return put_place(actor, Cluster(**values))
+@retry_tx
+def create_place(actor: Actor, *, kubernetes: Mapping[str, Any] | None = None, **values: Any) -> Cluster:
+    """`kubernetes` is what `set_up` takes, for places with a Kubernetes API: all of it is done, or nothing."""
+    return _set_up(actor, put_place(actor, Cluster(**values)), kubernetes)
 
 
-def change_place(actor: Actor, row: Cluster, **values: Any) -> Cluster:
+@retry_tx
+def change_place(actor: Actor, row: Cluster, *, kubernetes: Mapping[str, Any] | None = None, **values: Any) -> Cluster:
     for name, value in values.items():
         setattr(row, name, value)
-    return put_place(actor, row)
+    return _set_up(actor, put_place(actor, row), kubernetes)
+
+
+def _set_up(actor: Actor, row: Cluster, kubernetes: Mapping[str, Any] | None) -> Cluster:
+    if kubernetes is not None:
+        set_up(actor, row, kubernetes)
+    return row
 
 
 @retry_tx
