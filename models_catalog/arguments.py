@@ -18,6 +18,7 @@ from portal.tenancy.errors import Invalid
 
 from .engine_args.table import Option, Table, load_table
 from .models import EngineRelease
+from .option_words import GONE, NOT_SET_HERE
 from .permitted import ENVIRONMENT
 
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -70,6 +71,9 @@ def _option(table: Table, given: Any) -> Option:
 
 def _why_not(table: Table, name: str, shown: str) -> str:
     """A sentence for a name that is no permitted option."""
+    words = {"engine": table.engine, "version": table.version, "name": shown}
+    if (gone := name.partition("=")[0]) in GONE:
+        return f"{_('%(engine)s %(version)s has no argument “%(name)s” any more.') % words} {GONE[gone]}"
     if not name.isascii():
         return _("“%(name)s” has characters that no engine argument has.") % {"name": shown}
     if "=" in name or any(c.isspace() for c in name):
@@ -79,8 +83,8 @@ def _why_not(table: Table, name: str, shown: str) -> str:
     if (alias := name.removeprefix("-")) in table.aliases:
         return _("Write “%(name)s” instead of “%(given)s”.") % {"name": table.aliases[alias], "given": shown}
     if plain in table.refused:
-        return _("“--%(name)s” is not permitted.") % {"name": name}
-    words = {"engine": table.engine, "version": table.version, "name": shown}
+        why = NOT_SET_HERE.get(plain, "")
+        return f"{_('“--%(name)s” is not permitted.') % {'name': name}} {why}".rstrip()
     near = difflib.get_close_matches(name, table.options, n=1, cutoff=0.6) if NAME.fullmatch(name) else []
     if near:
         words["near"] = near[0]
@@ -105,6 +109,8 @@ def _flag(option: Option, value: Any) -> bool:
 def _integer(option: Option, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         _refuse(_("“%(name)s” takes a whole number.") % {"name": option.name})
+    if option.choices and str(value) not in option.choices:
+        _refuse(_one_of(option))
     _bound(option, value)
     return value
 
@@ -129,12 +135,15 @@ def _bound(option: Option, value: float) -> None:
                 % {"name": option.name, "low": low, "high": high})
 
 
+def _one_of(option: Option) -> str:
+    return _("“%(name)s” must be one of: %(choices)s.") % {"name": option.name, "choices": ", ".join(option.choices)}
+
+
 def _string(option: Option, value: Any) -> str:
     if not isinstance(value, str):
         _refuse(_("“%(name)s” takes a word.") % {"name": option.name})
     if option.choices and value not in option.choices:
-        _refuse(_("“%(name)s” must be one of: %(choices)s.")
-                % {"name": option.name, "choices": ", ".join(option.choices)})
+        _refuse(_one_of(option))
     if not TEXT.fullmatch(value):
         _refuse(_("“%(name)s” has a value with characters that are not permitted.") % {"name": option.name})
     return value

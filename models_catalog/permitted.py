@@ -124,6 +124,11 @@ PERMITTED: dict[str, Permit] = {
     "mm-encoder-tp-mode": Permit(_("How GPUs share the picture part.")),
     "skip-mm-profiling": Permit(_("Don't measure the picture part at start.")),
     "interleave-mm-strings": Permit(_("Keep pictures where they stand in the text.")),
+    # adapters
+    "enable-lora": Permit(_("Take LoRA adapters.")),
+    "max-loras": Permit(_("Adapters in one batch."), low=1, high=1024),
+    "max-lora-rank": Permit(_("Largest rank of an adapter."), low=1, high=512),
+    "max-cpu-loras": Permit(_("Adapters kept in the host's memory."), low=1, high=10_000),
     # answers
     "enable-auto-tool-choice": Permit(_("Let the model decide when to call a tool.")),
     "tool-call-parser": Permit(_("How the model writes tool calls.")),

@@ -47,6 +47,9 @@ def describe(action: argparse.Action) -> dict[str, Any]:
         row["choices"] = [str(choice) for choice in action.choices if str(choice) != "None"]
     if action.nargs in {"+", "*"}:
         row["many"] = True
+    default = getattr(action.default, "value", action.default)
+    if isinstance(default, bool | int | float | str) and default not in ("", argparse.SUPPRESS):
+        row["default"] = default
     return row
 
 

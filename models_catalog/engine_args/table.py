@@ -26,6 +26,7 @@ class Option:
     range: tuple[float | None, float | None] = (None, None)
     keys: Mapping[str, str | list[str]] = field(default_factory=dict)
     many: bool = False
+    default: bool | int | float | str | None = None
 
     @property
     def help(self) -> str:
@@ -61,7 +62,7 @@ def load_table(kind: str, version: str) -> Table | None:
 def _option(row: dict[str, Any]) -> Option:
     low, high = row.get("range", (None, None))
     return Option(row["name"], row["type"], tuple(row.get("choices", ())), (low, high), row.get("keys", {}),
-                  row.get("many", False))
+                  row.get("many", False), row.get("default"))
 
 
 def ask_engine(python: Path) -> list[dict[str, Any]]:
