@@ -25,7 +25,7 @@ def make_kubernetes_place(sim: Simulator, name: str = "kube", **values: Any) -> 
     """A place that reaches `sim` with the administrator's token; `values` are of its access row."""
     cluster = Cluster.objects.create(name=name, kind=ClusterKind.KUBERNETES)
     access = KubernetesAccess(cluster=cluster, **{"server": sim.url, "ca": sim.ca_pem, **values})
-    access.put_secret("token", getattr(sim, "admin_token", "") or "admin")
+    access.put_secret("token", sim.admin_token)
     access.save()
     kube.forget(cluster)  # pk numbers come again after a roll-back
     return cluster
