@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any
 
 NAMES = (
@@ -71,7 +72,7 @@ class Bindings:
         for kind, strict in (("rv", True), ("lrv", False)):
             known = sorted((int(name.strip("<>").partition(":")[2]), values) for name, values in self.seen.items()
                            if name.startswith(f"<{kind}:"))  # fmt: skip
-            for (low, before), (high, after) in zip(known, known[1:], strict=False):
+            for (low, before), (high, after) in pairwise(known):
                 if min(after) < min(before) or (strict and min(after) <= max(before)):
                     faults.append(f"<{kind}:{low}> is {before}, <{kind}:{high}> is {after}")
         return faults

@@ -32,9 +32,11 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.details = status, message, details
-        self.reason = reason if reason or status not in REASONS else REASONS[status]
+        self.reason = REASONS.get(status, "") if reason is None else reason
+        """"" for the errors that have none."""
         self.headers: dict[str, str] = headers or {}
         self.metadata: Json = {}
+        self.warnings: list[str] = []
 
     def body(self) -> Json:
         body: Json = {
@@ -81,8 +83,8 @@ def no_such_resource() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def already_exists(group: str, plural: str, name: str) -> ApiError:
-    message = f'{qualified(plural, group)} "{name}" already exists'
+def already_exists(group: str, plural: str, name: str, *, leaving: bool = False) -> ApiError:
+    message = "object is being deleted: " * leaving + f'{qualified(plural, group)} "{name}" already exists'
     return ApiError(409, "AlreadyExists", message, details(name, group, plural))
 
 
@@ -96,7 +98,7 @@ CHANGED = "the object has been modified; please apply your changes to the latest
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[Json]) -> ApiError:
     """422: `causes` have reason, message and field each."""
-    told = [f"{each['field']}: {each['message']}" for each in causes]
+    told = list(dict.fromkeys(f"{each['field']}: {each['message']}" for each in causes))
     text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     return ApiError(
         422, "Invalid", f'{qualified(kind, group)} "{name}" is invalid: {text}',

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from tests.simulators.kubernetes.cluster import Cluster
 from tests.simulators.kubernetes.kinds import Resource, crd_resource
+from tests.simulators.kubernetes.registry import ownership, strategy
+from tests.simulators.kubernetes.registry.options import Options
 from tests.simulators.kubernetes.store import Object
 
 CONDITIONS = (
     ("NamesAccepted", "NoConflicts", "no conflicts found"),
     ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
 )
+
+WRITER = Options(manager="kube-apiserver", trusted=True)
+CLEANUP_SECONDS = 0.5
 
 
 class Establisher:
@@ -22,9 +27,18 @@ class Establisher:
             return
         if event == "DELETED":
             self._forget(obj)
+        elif "deletionTimestamp" in obj["metadata"]:
+            self.cluster.later(CLEANUP_SECONDS, lambda: self._finish(res, obj["metadata"]["name"]))
         elif old is None or old.get("spec") != obj.get("spec"):
             self.cluster.kinds.add_crd(obj)
-            self.cluster.store.replace(res, {**obj, "status": self._status(obj)})
+            new = {**obj, "status": self._status(obj)}
+            self.cluster.store.replace(res, ownership.of_update(self.cluster, res, obj, new, WRITER, "status"))
+
+    def _finish(self, res: Resource, name: str) -> None:
+        """The objects of a CRD that is being deleted go first, then it goes."""
+        crd = self.cluster.store.get(res, "", name)
+        if crd is not None and crd["metadata"].get("finalizers") == [strategy.CLEANUP]:
+            self.cluster.store.remove(res, "", name)
 
     def _forget(self, crd: Object) -> None:
         served = crd_resource(crd["spec"], crd["spec"]["versions"][0])

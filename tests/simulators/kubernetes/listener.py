@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from tests.simulators.kubernetes.errors import method_not_allowed
+
+UNKNOWN_METHOD = re.compile(rb"[A-Z]+ /")
 _connections = itertools.count(1)
 
 
@@ -22,6 +27,20 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         self.connection = next(_connections)
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.head = data[:40]
+        super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """A method that HTTP does not know is one that the API server does not allow."""
+        if not UNKNOWN_METHOD.match(self.head):
+            super().send_400_response(msg)
+            return
+        body = msgspec.json.encode(method_not_allowed().body())
+        head = f"HTTP/1.1 405 Method Not Allowed\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

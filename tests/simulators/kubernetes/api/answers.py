@@ -48,4 +48,4 @@ def json_answer(body: Any, status: int = 200, **more: Any) -> Answer:
 
 
 def error_answer(error: ApiError) -> Answer:
-    return json_answer(error.body(), error.status, headers=dict(error.headers))
+    return json_answer(error.body(), error.status, headers=dict(error.headers), warnings=error.warnings)

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.simulators.kubernetes import auth, tables
+from tests.simulators.kubernetes import auth, schema, tables
 from tests.simulators.kubernetes.api import bodies, faults, forms
 from tests.simulators.kubernetes.api.answers import Answer, error_answer, json_answer
+from tests.simulators.kubernetes.api.options import write_options
 from tests.simulators.kubernetes.api.request import Request, Target, target
 from tests.simulators.kubernetes.api.verbs import Verbs
 from tests.simulators.kubernetes.cluster import Cluster
 from tests.simulators.kubernetes.discovery import Discovery
 from tests.simulators.kubernetes.errors import ApiError, PlainError
+from tests.simulators.kubernetes.registry import ownership
+from tests.simulators.kubernetes.store import Object
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -96,6 +99,8 @@ class App:
             raise auth.forbidden(user, asked)
         aim = target(request.path)
         if aim is None:
+            if request.method == "POST":  # the API server looks at no method there
+                request.method = "GET"
             return self.discovery.answer(request)
         if "/watch/" in request.path and aim.plural != "watch" and request.path.split("/")[3:4] == ["watch"]:
             request.query["watch"] = ["true"]
@@ -111,11 +116,20 @@ class App:
         """The answer to a review or a request for a token, which are not stored."""
         if aim.plural in auth.REVIEWS and not aim.name and self.cluster.kinds.get(aim.group, aim.version, aim.plural):
             body = bodies.read_object(request, "review")
-            return auth.review(self.reviewer, request.user, aim.plural, aim.namespace, body)
+            answer = auth.review(self.reviewer, request.user, aim.plural, aim.namespace, body)
+            return self._owned(request, answer, answer["spec"]) if answer.get("spec") else answer
         if (aim.group, aim.plural, aim.subresource) == ("", "serviceaccounts", "token"):
             body = bodies.read_object(request, "TokenRequest")
-            return auth.token_request(self.tokens, self.cluster, aim.namespace, aim.name, body)
+            answer = auth.token_request(self.tokens, self.cluster, aim.namespace, aim.name, body)
+            sent = {**(body.get("spec") or {}), "expirationSeconds": answer["spec"]["expirationSeconds"]}
+            return self._owned(request, answer, sent, "token")
         return None
+
+    def _owned(self, request: Request, answer: Object, asked: Object, subresource: str = "") -> Object:
+        """The answer with the managedFields that it would have if it were stored."""
+        group, _, version = answer["apiVersion"].partition("/")
+        node = schema.named_node(schema.definition_name(group, version, answer["kind"]))
+        return ownership.of_question(self.cluster, node, answer, asked, write_options(request), subresource)
 
 
 class Reply:

@@ -9,9 +9,10 @@ import msgspec
 from tests.simulators.kubernetes.api.request import Request
 from tests.simulators.kubernetes.errors import bad_request, cause, invalid
 from tests.simulators.kubernetes.registry.options import Options
+from tests.simulators.kubernetes.schema.decode import duplicate_fields
 
 Causes = list[dict[str, Any]]
-VALIDATIONS = ("Ignore", "Warn", "Strict")
+VALIDATIONS = ("Ignore", "Strict", "Warn")
 NAMES = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
 
 
@@ -34,8 +35,20 @@ def write_options(request: Request, *, apply: bool = False) -> Options:
         raise invalid("meta.k8s.io", NAMES.get(request.method, "PatchOptions"), "", causes)
     return Options(
         manager=manager or default_manager(request), dry_run=dry_run, validation=validation or "Warn",
-        force=truth(request.one("force")),
+        force=truth(request.one("force")), twice=_twice(request) if validation != "Ignore" else (),
     )  # fmt: skip
+
+
+def _twice(request: Request) -> tuple[str, ...]:
+    """The keys that a JSON object of the body has twice."""
+    if request.method not in ("POST", "PUT") or not request.headers.get("content-type", "").startswith(
+        "application/json"
+    ):
+        return ()
+    try:
+        return tuple(duplicate_fields(request.body))
+    except ValueError:
+        return ()
 
 
 def _dry_run(asked: list[str], causes: Causes) -> bool:

@@ -111,7 +111,8 @@ def update(context: Context, old: Object, new: Object, managers: Managers) -> Ma
     before = managers.get(me)
     mine = ((before.paths if before else frozenset()) - removed) | changed
     if mine:
-        found[me] = Entry(mine, context.version, context.now if changed else before.time if before else "")
+        now = "" if context.subresource == "scale" else context.now  # the scale endpoint notes no time
+        found[me] = Entry(mine, context.version, now if changed else before.time if before else "")
     else:
         found.pop(me, None)
     return found

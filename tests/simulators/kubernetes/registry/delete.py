@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulators.kubernetes.errors import cause, conflict, invalid
 from tests.simulators.kubernetes.kinds import Resource
+from tests.simulators.kubernetes.registry import strategy
 from tests.simulators.kubernetes.registry.options import Options, Outcome
 from tests.simulators.kubernetes.registry.write import current
 from tests.simulators.kubernetes.store import Object
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 Asked = dict[str, Any]
 """A DeleteOptions object."""
 POLICIES = {"Foreground": "foregroundDeletion", "Orphan": "orphan", "Background": ""}
-SHOWN_GONE = {
-    "pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes", "podtemplates", "resourcequotas",
-    "storageclasses", "csidrivers",
-}  # fmt: skip
-"""Kinds whose DELETE answers with the object even when it is gone at once."""
 
 
 def delete(cluster: Cluster, res: Resource, namespace: str, name: str, asked: Asked, options: Options) -> Outcome:
@@ -100,8 +96,9 @@ def _ended(pod: Object) -> bool:
 
 
 def _held(res: Resource, old: Object) -> bool:
-    """Whether something besides metadata holds the object: a namespace is emptied first."""
-    return res.key == ("", "namespaces") and bool((old.get("spec") or {}).get("finalizers"))
+    """Whether something besides metadata holds the object: a namespace is emptied first, and so is a CRD."""
+    emptied = res.key == ("", "namespaces") and bool((old.get("spec") or {}).get("finalizers"))
+    return emptied or res.kind == strategy.CRD
 
 
 def _marked(cluster: Cluster, res: Resource, old: Object, finalizers: list[str], grace: int) -> Object:
@@ -116,9 +113,11 @@ def _marked(cluster: Cluster, res: Resource, old: Object, finalizers: list[str],
         metadata["finalizers"] = finalizers
     else:
         metadata.pop("finalizers", None)
-    if first and "generation" in metadata:
+    if first and "generation" in metadata and res.kind != strategy.CRD:
         metadata["generation"] += 1
     new = {**old, "metadata": metadata}
+    if res.kind == strategy.CRD:
+        return strategy.crd_marked(new, cluster.now()) if first else old
     if res.key == ("", "namespaces"):
         metadata.pop("deletionGracePeriodSeconds", None)
         new["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
@@ -134,4 +133,4 @@ def _gone(cluster: Cluster, res: Resource, old: Object, options: Options) -> Out
         if removed is not None:
             version = removed["metadata"]["resourceVersion"]
             shown = {**shown, "metadata": {**shown["metadata"], "resourceVersion": version}}
-    return Outcome(shown, gone=res.plural not in SHOWN_GONE)
+    return Outcome(shown, gone=res.plural not in strategy.SHOWN_GONE)

@@ -36,9 +36,11 @@ def refuse_other_type(kinds: Kinds | None, res: Resource, obj: Object, body: byt
         text = body.decode(errors="replace") or json.dumps(obj)
         raise unrecognized(res.kind, f"Object 'Kind' is missing in '{text}'", body or text.encode())
     elif version != res.api_version:
-        raise bad_request(
+        error = bad_request(
             f"the API version in the data ({version}) does not match the expected API version ({res.api_version})"
         )
+        error.warnings = _all_unknown(obj)
+        raise error
 
 
 def _refuse_other_builtin(kinds: Kinds, res: Resource, kind: str, api_version: str) -> None:
@@ -86,4 +88,11 @@ def refuse_changed_type(res: Resource, obj: Object) -> None:
     :raises ApiError: 422, a custom resource was patched into another kind or version.
     """
     if causes := type_causes(res, obj):
-        raise invalid(res.group, obj.get("kind") or "", obj.get("metadata", {}).get("name") or "", causes)
+        error = invalid(res.group, obj.get("kind") or "", obj.get("metadata", {}).get("name") or "", causes)
+        error.warnings = _all_unknown(obj) if obj.get("apiVersion") != res.api_version else []
+        raise error
+
+
+def _all_unknown(obj: Object) -> list[str]:
+    """A version that is not served has no schema: it knows no field."""
+    return [f'unknown field "{name}"' for name in obj if name not in ("apiVersion", "kind", "metadata")]

@@ -16,6 +16,8 @@ class Options:
     user: str = ""
     trusted: bool = False
     """A controller of the simulator: what it writes is taken as it is."""
+    twice: tuple[str, ...] = ()
+    """The paths of keys that stand twice in an object of the body."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from tests.simulators.kubernetes.apply import managed
 from tests.simulators.kubernetes.kinds import Resource
 from tests.simulators.kubernetes.registry.options import Options
 from tests.simulators.kubernetes.schema import node_for
+from tests.simulators.kubernetes.schema.node import Node
 from tests.simulators.kubernetes.store import Object
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ ZERO: dict[str, Object] = {
     "PersistentVolumeClaim": {"spec": {"resources": {}}, "status": {}},
     "Role": {"rules": None},
     "ClusterRole": {"rules": None},
+    "CustomResourceDefinition": {"spec": {"names": {}}, "status": {"conditions": None, "acceptedNames": {}}},
     "RoleBinding": {"roleRef": {}},
     "ClusterRoleBinding": {"roleRef": {}},
 }
@@ -34,7 +36,7 @@ ZERO: dict[str, Object] = {
 def context(cluster: Cluster, res: Resource, options: Options, subresource: str) -> managed.Context:
     reset: frozenset[str] = frozenset()
     if subresource == "status":
-        reset = frozenset({"spec", "metadata"})
+        reset = frozenset({"spec", "metadata"}) if res.group else frozenset({"spec"})
     elif "status" in res.subresources:
         reset = frozenset({"status"})
     return managed.Context(node_for(res), options.manager, res.api_version, subresource, cluster.now(), reset)
@@ -66,3 +68,11 @@ def of_update(
     before = {} if cleared else managed.read(old)
     owners = managed.update(context(cluster, res, options, subresource), old, new, before)
     return managed.write(new, owners)
+
+
+def of_question(
+    cluster: Cluster, node: Node, shown: Object, asked: Object, options: Options, subresource: str = ""
+) -> Object:
+    """A review or a request for a token, answered as if it had been stored: `asked` is the spec that the client gave."""
+    context = managed.Context(node, options.manager, shown["apiVersion"], subresource, cluster.now())
+    return managed.write(shown, managed.update(context, {"spec": {}}, {"spec": asked}, {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from tests.simulators.kubernetes.errors import (
     not_found,
 )  # fmt: skip
 from tests.simulators.kubernetes.kinds import Resource
-from tests.simulators.kubernetes.registry import naming, ownership, versions
+from tests.simulators.kubernetes.registry import naming, ownership, strategy, versions
 from tests.simulators.kubernetes.registry.options import Options, Outcome
 from tests.simulators.kubernetes.store import Object
 
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
     from tests.simulators.kubernetes.cluster import Cluster
 
 Change = Callable[[Object], Object]
-COUNTED = {
-    "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "Pod", "Ingress",
-    "NetworkPolicy", "PodDisruptionBudget", "CustomResourceDefinition", "PriorityClass",
-}  # fmt: skip
-"""The built-in kinds that have metadata.generation."""
 FIXED = ("uid", "creationTimestamp", "namespace", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
@@ -58,33 +54,40 @@ def _store_new(
     options: Options,
     owners: managed.Managers | None = None,
 ) -> Outcome:
-    metadata = dict(obj["metadata"])
-    if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = naming.generated(metadata["generateName"])
-    for gone in ("namespace", "resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
-        metadata.pop(gone, None)
-    if res.namespaced:
-        metadata["namespace"] = namespace
-    metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": cluster.now()}
-    if res.custom or res.kind in COUNTED:
-        metadata["generation"] = 1
-    new = {**obj, "apiVersion": res.api_version, "kind": res.kind, "metadata": metadata}
-    if "status" in res.subresources and not options.trusted:
-        new.pop("status", None)
-    new, warnings, causes = _checked(res, new, None, "", options, "create")
+    new, warnings, causes = _checked(res, _begun(cluster, res, namespace, obj, options), None, "", options)
+    if "status" not in new and not causes and (status := strategy.first_status(res, new)) is not None:
+        new["status"] = status
     if owners is not None:
         new = managed.write(new, owners)
     elif not (options.trusted or causes):
         new = ownership.of_create(cluster, res, new, options)
-    new = _admitted(cluster, "create", res, new, None, causes)
-    name = new["metadata"].get("name", "")
+    new = _admitted(cluster, "create", res, new, None, causes, warnings)
     for admit in cluster.admission:
         admit("create", res, new, None)
-    if cluster.store.get(res, namespace, name):
-        raise already_exists(res.group, res.plural, name)
+    name = new["metadata"].get("name", "")
+    if present := cluster.store.get(res, namespace, name):
+        raise already_exists(res.group, res.plural, name, leaving="deletionTimestamp" in present["metadata"])
     if not options.dry_run:
         new = versions.shown(res, cluster.store.create(res, versions.stored(cluster.kinds, res, new)))
     return Outcome(new, warnings, created=True, status=201)
+
+
+def _begun(cluster: Cluster, res: Resource, namespace: str, obj: Object, options: Options) -> Object:
+    """The object with the metadata that every new one gets, and without what only the server sets."""
+    metadata = dict(obj["metadata"])
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = naming.generated(metadata["generateName"])
+    for gone in ("namespace", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        metadata.pop(gone, None)
+    if res.namespaced:
+        metadata["namespace"] = namespace
+    metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": cluster.now()}
+    if strategy.counted(res):
+        metadata["generation"] = 1
+    new = {**obj, "apiVersion": res.api_version, "kind": res.kind, "metadata": metadata}
+    if "status" in res.subresources and not options.trusted:
+        new.pop("status", None)
+    return new
 
 
 def replace(
@@ -133,7 +136,11 @@ def patch(
     naming.refuse_other_place(res, namespace, name, metadata)
     if subresource != "status":
         _refuse_other_uid(res, old, obj)
-    return _store_changed(cluster, res, old, obj, options, subresource)
+    try:
+        return _store_changed(cluster, res, old, obj, options, subresource)
+    except schema.Undecodable as error:
+        why = f"Invalid value: {json.dumps(json.dumps(obj, separators=(',', ':')))}: {error.why}"
+        raise invalid("", "", "", [cause("FieldValueInvalid", why, "patch")]) from error
 
 
 def _refuse_other_uid(res: Resource, old: Object, obj: Object) -> None:
@@ -208,12 +215,12 @@ def _store_changed(
     metadata["resourceVersion"] = old["metadata"]["resourceVersion"]
     new = {**obj, "apiVersion": res.api_version, "kind": res.kind, "metadata": metadata}
     new = _only_touched(res, old, new, subresource)
-    new, warnings, causes = _checked(res, new, old, subresource, options, "update")
+    new, warnings, causes = _checked(res, new, old, subresource, options)
     if owners is not None:
         new = managed.write(new, owners)
     elif not (causes or (options.trusted and subresource == "status")):
         new = ownership.of_update(cluster, res, old, new, options, subresource, cleared=cleared)
-    new = _admitted(cluster, "update", res, new, old, causes)
+    new = _admitted(cluster, "update", res, new, old, causes, warnings)
     if subresource != "status" and "generation" in new["metadata"] and _meaning(res, new) != _meaning(res, old):
         new["metadata"]["generation"] += 1
     for admit in cluster.admission:
@@ -255,26 +262,39 @@ def _meaning(res: Resource, obj: Object) -> Any:
 
 
 def _checked(
-    res: Resource, new: Object, old: Object | None, subresource: str, options: Options, verb: str
+    res: Resource, new: Object, old: Object | None, subresource: str, options: Options
 ) -> tuple[Object, list[str], list[dict[str, Any]]]:
     """The object with defaults, warnings, and what is wrong with it.
 
-    :raises ApiError: 400 for an unfit value; with Strict, 400 (create) or 422 (patch) for an unknown field.
+    :raises ApiError: 400 for an unfit value, or for an unknown field with Strict.
     """
     if options.trusted and subresource == "status":
         return new, [], []
     checked = schema.check(res, new, old=old, subresource=subresource, field_validation=options.validation)
-    if options.validation == "Strict" and checked.warnings:
-        told = ", ".join(checked.warnings)
-        raise bad_request(
-            f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: strict decoding error: {told}'
-        )
-    return checked.obj, [] if options.trusted else checked.warnings, checked.causes
+    warnings = [f'duplicate field "{path}"' for path in options.twice] + checked.warnings
+    if options.validation == "Strict" and warnings:
+        raise schema.Undecodable(res, f"strict decoding error: {', '.join(warnings)}")
+    causes = checked.causes + (_leaving_causes(old, checked.obj) if old is not None else [])
+    return checked.obj, [] if options.trusted else warnings, causes
+
+
+def _leaving_causes(old: Object, new: Object) -> list[dict[str, Any]]:
+    """An object that is being deleted takes no new finalizers."""
+    if "deletionTimestamp" not in old["metadata"]:
+        return []
+    before = old["metadata"].get("finalizers") or ()
+    added = [each for each in new["metadata"].get("finalizers") or () if each not in before]
+    if not added:
+        return []
+    shown = ", ".join(f'"{each}"' for each in added)
+    why = "no new finalizers can be added if the object is being deleted, found new finalizers"
+    return [cause("FieldValueForbidden", f"Forbidden: {why} []string{{{shown}}}", "metadata.finalizers")]
 
 
 def _admitted(
-    cluster: Cluster, verb: str, res: Resource, new: Object, old: Object | None, causes: list[dict[str, Any]]
-) -> Object:
+    cluster: Cluster, verb: str, res: Resource, new: Object, old: Object | None, causes: list[dict[str, Any]],
+    warnings: list[str],
+) -> Object:  # fmt: skip
     """Through the hooks that may change an object: they get a copy of their own. A faulty one sees the first hook only.
 
     :raises ApiError: a hook refuses; 422, for the causes.
@@ -285,5 +305,7 @@ def _admitted(
     for admit in cluster.mutating[:1] if causes else cluster.mutating:
         admit(verb, res, new, old)
     if causes:
-        raise invalid(res.group, res.kind, new["metadata"].get("name", ""), causes)
+        error = invalid(res.group, res.kind, new["metadata"].get("name", ""), causes)
+        error.warnings = warnings
+        raise error
     return new

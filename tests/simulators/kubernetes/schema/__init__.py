@@ -13,13 +13,13 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from tests.simulators.kubernetes.errors import bad_request
+from tests.simulators.kubernetes.errors import ApiError
 from tests.simulators.kubernetes.kinds import Resource
 from tests.simulators.kubernetes.schema import builtin, custom
 from tests.simulators.kubernetes.schema.decode import DecodeError, decode
 from tests.simulators.kubernetes.schema.node import Node, build
 
-__all__ = ["Checked", "check", "definition_name", "definitions", "node_for"]
+__all__ = ["OBJECT_META", "Checked", "Undecodable", "check", "definition_name", "definitions", "named_node", "node_for"]
 
 Object = dict[str, Any]
 CORE = Path(__file__).parent / "core.json"
@@ -34,6 +34,14 @@ class Checked:
     warnings: list[str]
     """`unknown field "spec.x"`; with fieldValidation Strict the caller refuses the write for them."""
     causes: list[dict[str, Any]]
+
+
+class Undecodable(ApiError):
+    """The object cannot be read as one of its kind; `why` is the decoder's complaint."""
+
+    def __init__(self, res: Resource, why: str) -> None:
+        self.why = why
+        super().__init__(400, "BadRequest", f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: {why}')
 
 
 @cache
@@ -64,6 +72,7 @@ _nodes: WeakKeyDictionary[Resource, Node] = WeakKeyDictionary()
 
 
 def named_node(name: str) -> Node:
+    """The compiled form of one of `definitions`."""
     return build({"$ref": name}, definitions(), _memo)
 
 
@@ -90,14 +99,13 @@ def check(
 ) -> Checked:
     """What an API server makes of an object that a client sent, or that a patch came to.
 
-    :raises ApiError: 400, a value does not fit the type of its field.
+    :raises Undecodable: a value does not fit the type of its field.
     """
     node, unknown = node_for(res), list[str]()
     try:
         new = custom.admit(node, obj, unknown) if res.custom else decode(node, obj, "", res.kind, unknown)
     except DecodeError as error:
-        told = f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: {error}'
-        raise bad_request(told) from error
+        raise Undecodable(res, str(error)) from error
     if res.custom:
         causes = custom.causes(res, node, new, old, subresource)
     else:

@@ -57,7 +57,9 @@ def _judge_fields(node: Node, obj: Object, old: Object | None, found: Causes) ->
 
 def _judge_status(node: Node, obj: Object, old: Object | None, found: Causes) -> None:
     if "status" in node.fields and "status" in obj:
-        validate(node.fields["status"], obj["status"], "status", found, (old or {}).get("status", MISSING))
+        below: Causes = []
+        validate(node.fields["status"], obj["status"], "", below, (old or {}).get("status", MISSING))
+        found += [{**each, "field": f"status.{each['field']}".rstrip(".")} for each in below]
 
 
 def scale_causes(scale: dict[str, str] | None, obj: Object) -> Causes:

@@ -51,7 +51,9 @@ def _decode_map(node: Node, value: dict[str, Any], path: str, owner: str, unknow
         child = fields.get(key)
         if child is not None:
             if item is not None:
-                kept[key] = decode(child, item, prefix + key, inner, unknown)
+                new = decode(child, item, prefix + key, inner, unknown)
+                if not _left_out(key, child, new):
+                    kept[key] = new
         elif node.values is not None:
             kept[key] = decode(node.values, "" if item is None else item, path, inner, unknown)
         elif node.preserve:
@@ -59,6 +61,21 @@ def _decode_map(node: Node, value: dict[str, Any], path: str, owner: str, unknow
         else:
             unknown.append(prefix + key)
     return kept
+
+
+FLAGS = {
+    "hostIPC", "hostNetwork", "hostPID", "paused", "publishNotReadyAddresses", "readOnly", "stdin", "stdinOnce", "tty",
+    "unschedulable",
+}  # fmt: skip
+"""Booleans that are no pointers in Go: false is the same as left out."""
+KEPT_EMPTY = {"containers", "rules", "versions"}
+
+
+def _left_out(key: str, node: Node, value: Any) -> bool:
+    """Whether Go writes the value as if it were not there: an empty list or map, a flag that is not set."""
+    if value is False:
+        return key in FLAGS
+    return value in ([], {}) and key not in KEPT_EMPTY and (node.items is not None or node.is_map)
 
 
 def _mismatch(node: Node, found: str, path: str, owner: str) -> DecodeError:
