@@ -10,6 +10,7 @@ from clusters.models import Cluster
 from . import services
 from .models import Endpoint
 from .services import vllmclusters
+from .targets.base import TargetError
 
 
 @shared_task
@@ -49,3 +50,16 @@ def follow_vllmclusters(cluster_id: int) -> None:
     cluster = Cluster.objects.filter(pk=cluster_id).first()
     if cluster is not None:
         vllmclusters.follow_cluster(cluster)
+
+
+@shared_task
+def find_all_drift() -> None:
+    services.ring_for_drift()
+
+
+@shared_task(throws=(TargetError,))
+def find_drift(cluster_id: int) -> None:
+    """A place that can't be asked says nothing about drift; its page tells why."""
+    cluster = Cluster.objects.filter(pk=cluster_id).first()
+    if cluster is not None:
+        services.find_drift(cluster)

@@ -138,6 +138,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "endpoints.tasks.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "lost-hosts": {"task": "clusters.tasks.mark_lost_hosts", "schedule": 5.0, "options": {"expires": 10}},
     "vllmclusters": {"task": "endpoints.tasks.follow_all_vllmclusters", "schedule": 5.0, "options": {"expires": 10}},
+    "drift": {"task": "endpoints.tasks.find_all_drift", "schedule": 30.0, "options": {"expires": 25}},
     "inventories": {"task": "clusters.tasks.refresh_inventories", "schedule": 30.0, "options": {"expires": 25}},
     "forget": {"task": "portal.tenancy.tasks.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }

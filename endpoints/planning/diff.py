@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from clusters.quantities import parse
 from endpoints.targets.base import FieldChange, Step
 
 from .fields import flat, owners
 
 HIDDEN = "(secret)"
+AMOUNTS = re.compile(r"\.(requests|limits|hard)\.|\.sizeLimit$")
 _MISSING = object()
 
 
@@ -64,12 +67,21 @@ def drift(live: Mapping[str, Any], sent: Mapping[str, Any]) -> tuple[FieldChange
     return tuple(
         FieldChange(object_of(sent), path, _shown(there.get(path, _MISSING), path, is_secret),
                     _shown(value, path, is_secret), managers.get(path, ""))
-        for path, value in sorted(ours.items()) if not _same(there.get(path, _MISSING), value))
+        for path, value in sorted(ours.items()) if not _same(path, there.get(path, _MISSING), value))
 
 
-def _same(there: Any, ours: Any) -> bool:
-    """Quantities come back as they were sent; an empty map or list may be left out by the server."""
-    return bool(there == ours) or (there is _MISSING and ours in ({}, [], "", None))
+def _same(path: str, there: Any, ours: Any) -> bool:
+    """An empty map or list may be left out by the server, and it writes amounts in its own way (2000m as 2)."""
+    if there == ours or (there is _MISSING and ours in ({}, [], "", None)):
+        return True
+    return bool(AMOUNTS.search(path)) and _amount(there) == _amount(ours)
+
+
+def _amount(value: Any) -> Any:
+    try:
+        return parse(value)
+    except ValueError:
+        return value
 
 
 def digest(steps: Iterable[Step], lives: Iterable[Mapping[str, Any] | None]) -> str:

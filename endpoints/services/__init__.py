@@ -1,5 +1,6 @@
 """Verbs on endpoints. People's wishes are in `wishes`, what becomes of them in `reconcile` and `sweep`."""
 
+from .drift import accept, find_drift, ignore, put_back, ring_for_drift
 from .explain import evidence, explain, logs
 from .following import follow_log
 from .plan import Planned, approved_uid, plan, plan_change, plan_creation, require_unchanged
@@ -8,7 +9,8 @@ from .sweep import look_at_cluster, sweep
 from .wishes import create, delete, deploy, follow, retry, roll_back, scale, set_autoscale, start, stop, update
 
 __all__ = [
-    "Planned", "approved_uid", "create", "delete", "deploy", "evidence", "explain", "follow", "follow_log", "logs",
-    "look_at_cluster", "plan", "plan_change", "plan_creation", "reconcile", "require_unchanged", "retry", "roll_back",
-    "scale", "set_autoscale", "start", "stop", "sweep", "update",
+    "Planned", "accept", "approved_uid", "create", "delete", "deploy", "evidence", "explain", "find_drift", "follow",
+    "follow_log", "ignore", "logs", "look_at_cluster", "plan", "plan_change", "plan_creation", "put_back",
+    "reconcile", "require_unchanged", "retry", "ring_for_drift", "roll_back", "scale", "set_autoscale", "start",
+    "stop", "sweep", "update",
 ]

@@ -190,6 +190,11 @@ def delete(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None 
     return _wish(actor, endpoint, "delete", _("Deletion asked for."), expected_generation, wish=Wish.DELETED)
 
 
+def rewish(actor: Actor, endpoint: Endpoint, verb: str, message: str, **fields: Any) -> Endpoint:
+    """Change other fields of the wish as one of the verbs does. Raises NotFound, NotAllowed, Stale, Conflict."""
+    return _wish(actor, endpoint, verb, message, None, **fields)
+
+
 _AUDITED = ("wish", "replicas", "autoscale", "wanted", "generation", "name", "public_name", "cluster")
 
 
@@ -210,7 +215,7 @@ def _wish(
     begin_claim(endpoint.workspace_id)
     won = Endpoint.objects.filter(pk=endpoint.pk, generation=endpoint.generation).update(
         generation=F("generation") + 1, version=F("version") + 1, next_look_at=Now(), attempts=0, last_error="",
-        deadline_at=None, updated_at=Now(), **fields)
+        deadline_at=None, updated_at=Now(), **{"drift": [], "corrections": 0, **fields})
     if not won:
         raise Stale(_changed_meanwhile(endpoint))
     endpoint.refresh_from_db()

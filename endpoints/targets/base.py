@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -304,3 +304,14 @@ class Scales(Protocol):
     """A place where the number of replicas can be chosen."""
 
     max_replicas: int
+
+
+@runtime_checkable
+class FindsDrift(Protocol):
+    """A place whose objects others can change as well."""
+
+    def find_drift(self, specs: Iterable[Spec]) -> dict[UUID, tuple[FieldChange, ...]]:
+        """Of each endpoint what others have changed: `before` is there now, `after` is ours. Raises TargetError."""
+
+    def put_back(self, spec: Spec, changes: Iterable[FieldChange]) -> None:
+        """Make these fields ours again, by force."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -18,12 +18,13 @@ from endpoints.explaining import Evidence
 from endpoints.planning.paths import with_accepted
 from endpoints.planning.preflight import preflight
 from endpoints.states import Cause
-from endpoints.targets.base import LOG_LINES, Check, ModelFacts, Observation, Plan, Spec, TargetError
+from endpoints.targets.base import LOG_LINES, Check, FieldChange, ModelFacts, Observation, Plan, Spec, TargetError
 from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.models import Workspace
 
 from . import steps
 from .bundle import Bundle
+from .drifting import find_drift, put_back
 from .errors import misses_namespace, target_error
 from .evidence import Gatherer, read_log
 from .facts import facts_of
@@ -35,7 +36,7 @@ from .view import place_of
 
 
 class KubernetesTarget:
-    """The target of a cluster. Implements endpoints.targets.base.Target and Scales."""
+    """The target of a cluster. Implements Target, Scales and FindsDrift of endpoints.targets.base."""
 
     max_replicas = 64
 
@@ -89,6 +90,14 @@ class KubernetesTarget:
             if misses_namespace(error):
                 forget_namespace(self.cluster, workspace)
             raise
+
+    def find_drift(self, specs: Iterable[Spec]) -> dict[UUID, tuple[FieldChange, ...]]:
+        with told():
+            return find_drift(self._kube, self._place, specs, self._made)
+
+    def put_back(self, spec: Spec, changes: Iterable[FieldChange]) -> None:
+        with told():
+            put_back(self._kube, spec, self._made(spec), changes)
 
     def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
         with told():

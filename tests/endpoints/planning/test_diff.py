@@ -105,6 +105,15 @@ def test_drift_is_what_differs_from_what_we_send_with_the_managers_name() -> Non
         FieldChange("StatefulSet/chat", "spec.template.spec.containers[engine].image", "vllm:evil", "vllm:1", "kubectl-edit"),)
 
 
+def test_an_amount_that_the_server_wrote_in_its_own_way_is_no_drift() -> None:
+    sent, there = deepcopy(SENT), live()
+    container(sent)["resources"] = {"requests": {"cpu": "2000m", "memory": "1024Mi"}}
+    container(there)["resources"] = {"requests": {"cpu": "2", "memory": "1Gi"}}
+    assert drift(there, sent) == ()
+    container(there)["resources"] = {"requests": {"cpu": "3", "memory": "1Gi"}}
+    assert [change.before for change in drift(there, sent)] == ["3"]
+
+
 def test_a_field_that_was_taken_away_is_drift() -> None:
     there = live()
     container(there)["env"].pop(0)
