@@ -68,6 +68,7 @@ def error_answer(request: Request, error: ApiError) -> Answer:
     """A refusal, in YAML for who asked for that."""
     answer = _answer(tables.acceptable(request.headers.get("accept", "")), error.body(), error.status)
     answer.headers |= error.headers
+    answer.warnings = error.warnings
     return answer
 
 

@@ -41,6 +41,8 @@ def part(obj: Object, key: str) -> Object:
 def pod_spec(spec: Object) -> None:
     fill(spec, restartPolicy="Always", terminationGracePeriodSeconds=30, dnsPolicy="ClusterFirst",
          securityContext={}, schedulerName="default-scheduler")  # fmt: skip
+    if spec.get("serviceAccountName"):
+        fill(spec, serviceAccount=spec["serviceAccountName"])
     for key in ("containers", "initContainers", "ephemeralContainers"):
         for each in spec.get(key) or ():
             container(each)
@@ -96,7 +98,6 @@ def pod(obj: Object) -> None:
     spec = part(obj, "spec")
     fill(spec, enableServiceLinks=True, serviceAccountName="default", priority=0,
          preemptionPolicy="PreemptLowerPriority")  # fmt: skip
-    fill(spec, serviceAccount=spec["serviceAccountName"])
     pod_spec(spec)
     tolerations = spec.setdefault("tolerations", [])
     known = {each.get("key") for each in tolerations if each.get("effect") in (None, "NoExecute")}

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.simulators.kubernetes.errors import cause
 from tests.simulators.kubernetes.schema.node import MISSING, Node
-from tests.simulators.kubernetes.schema.validate import Causes
+from tests.simulators.kubernetes.schema.validate import Causes, shown
 
 
 def check_rules(node: Node, value: Any, old: Any, path: str, causes: Causes) -> None:
@@ -17,7 +17,8 @@ def check_rules(node: Node, value: Any, old: Any, path: str, causes: Causes) -> 
         if rule.on_change and old is MISSING:
             continue
         if complaint := rule.complaint(value, old):
-            causes.append(cause(rule.reason, f"Invalid value: {complaint}", (path or "<nil>") + rule.field_path))
+            told = complaint if isinstance(value, dict | list) else f"{shown(value)}: {complaint}"
+            causes.append(cause(rule.reason, f"Invalid value: {told}", (path or "<nil>") + rule.field_path))
     if isinstance(value, dict):
         _check_map(node, value, old, path, causes)
     elif isinstance(value, list) and node.items is not None and node.items.rules_within:
