@@ -54,12 +54,14 @@ def judge(row: RowView, seen: Observation) -> Verdict:
 
 def _going(row: RowView, seen: Observation, on_the_way: Status, done: Status) -> Verdict:
     left = len(seen.replicas)
-    if not left:
+    if not left and not seen.problem:
         return Verdict(done)
+    if row.late and seen.problem:
+        return Verdict(Status.STALLED, seen.problem, seen.message)
     if row.late:
         return Verdict(Status.STALLED, Cause.DEADLINE, _("%(count)d replicas have not stopped in time.") % {"count": left})
     ready = sum(replica.ready for replica in seen.replicas)
-    return Verdict(on_the_way, ready=ready, serving=row.serving if ready else None)
+    return Verdict(on_the_way, seen.problem, seen.message, ready=ready, serving=row.serving if ready else None)
 
 
 def _running(row: RowView, seen: Observation) -> Verdict:
@@ -76,6 +78,8 @@ def _running(row: RowView, seen: Observation) -> Verdict:
         return Verdict(Status.INSERVICE, ready=ready_new, serving=row.wanted)
     if broken is not None:
         return _broken(row, broken, ready_new, ready_old)
+    if row.late and ready_new < row.replicas and row.serving not in (None, row.wanted):
+        return _missed(row, seen, ready_new, ready_old)
     return _on_the_way(row, seen, ready_new, ready_old)
 
 
@@ -87,6 +91,14 @@ def _broken(row: RowView, broken: ReplicaSeen, ready_new: int, ready_old: int) -
     if ready_new:
         return Verdict(Status.DEGRADED, broken.cause, _count_and(row, ready_new, why), ready=ready_new, serving=row.wanted)
     return Verdict(Status.FAILED, broken.cause or Cause.CRASH_LOOP, why)
+
+
+def _missed(row: RowView, seen: Observation, ready_new: int, ready_old: int) -> Verdict:
+    """An update that is not through in time is given up: the revision before it goes on serving, or comes back."""
+    ready = ready_old + ready_new
+    _cause, waits = _what_waits(row, replace(seen, replicas=seen.of(row.wanted)), ready)
+    return Verdict(Status.DEGRADED if ready_old else Status.UPDATING, Cause.UPDATE_FAILED,
+                   _("It was not ready in time: %(why)s") % {"why": waits}, ready=ready, serving=row.serving, failed=True)
 
 
 def _after_failed_update(row: RowView, seen: Observation) -> Verdict:

@@ -64,8 +64,10 @@ def _act(endpoint: Endpoint) -> Observation:
         else:
             target.remove(spec)
     except TargetError as error:
-        if error.permanent:
+        if error.permanent or error.of_the_place:
             raise
         problem = error
     seen = target.observe([endpoint.uid]).get(endpoint.uid, Observation())
-    return seen if problem is None else replace(seen, problem=problem.code, message=problem.message)
+    if problem is None:
+        return seen
+    return replace(seen, problem=problem.code, message=problem.message, pause=problem.pause)

@@ -20,6 +20,7 @@ from endpoints.targets.base import (
     Spec,
     TargetError,
     Trigger,
+    engine_key,
 )
 from portal.tenancy.fields import SecretUnreadable
 
@@ -88,7 +89,7 @@ def spec_of(endpoint: Endpoint) -> Spec:
         serving=revision_view(endpoint.serving) if endpoint.serving else None,
         namespace=namespace_of(endpoint), autoscale=_autoscale(endpoint.autoscale), origin=_origin(endpoint.origin),
         accepted=tuple(FieldChange(**change) for change in endpoint.accepted),
-        corrects_drift=endpoint.drift_policy == DriftPolicy.CORRECT)
+        corrects_drift=endpoint.drift_policy == DriftPolicy.CORRECT, engine_key=engine_key(endpoint.uid))
 
 
 def namespace_of(endpoint: Endpoint) -> str:

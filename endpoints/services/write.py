@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from endpoints.targets.base import Observation, ReplicaSeen, TargetError
 from portal.tenancy import audit
 from portal.tenancy.actor import PORTAL
 from portal.tenancy.db import retry_tx
+from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.queue import after_commit
 from portal.tenancy.text import clean
 
@@ -41,11 +43,11 @@ def write_verdict(endpoint: Endpoint, verdict: Verdict, seen: Observation) -> bo
         "cause": verdict.cause, "message": message, "ready_replicas": verdict.ready, "serving": serving,
         "autoscaled_replicas": seen.wanted_replicas,
         "observed_generation": endpoint.generation, "seen_at": Now(), "seen_by": seen.source or "portal", "attempts": 0,
-        "last_error": "", "next_look_at": Now() + _pause(status, verdict.status),
+        "last_error": "", "next_look_at": Now() + max(_pause(status, verdict.status), timedelta(seconds=seen.pause)),
     }
     if not _swap(endpoint, status, fields):
         return False
-    _write_backends(endpoint, [replica for replica in seen.replicas if replica.url])
+    _write_backends(endpoint, addresses_of(seen))
     if (status, verdict.cause) != (endpoint.status, endpoint.cause):
         _note(endpoint, "status", status, verdict.cause, message)
     if status != verdict.status:
@@ -57,8 +59,10 @@ def write_verdict(endpoint: Endpoint, verdict: Verdict, seen: Observation) -> bo
 def write_problem(endpoint: Endpoint, error: TargetError) -> bool:
     """The target refused or could not be asked: a permanent refusal ends the attempt, else only the age grows."""
     message = clean(error.message, 1000)
+    if error.of_the_place:
+        return bool(postpone([endpoint.pk], error))
     if not error.permanent:
-        return _later(endpoint, message, error.code)
+        return _later(endpoint, message, error.code, error.pause)
     goal = Status.STALLED if endpoint.status in (Status.STOPPING, Status.DELETING) else Status.FAILED
     status = step_towards(endpoint.status, goal)
     fields = {"cause": error.code, "message": message, "observed_generation": endpoint.generation,
@@ -86,9 +90,19 @@ def write_error(endpoint: Endpoint, error: Exception) -> bool:
     return True
 
 
-def _later(endpoint: Endpoint, message: str, cause: Cause) -> bool:
-    won = _guard(endpoint).update(
-        attempts=F("attempts") + 1, last_error=message, next_look_at=Now() + _jittered(retry_delay(endpoint.attempts)))
+def postpone(pks: Sequence[int], error: TargetError) -> int:
+    """The place can't be asked, which says nothing about its endpoints: only their evidence grows old.
+
+    No try is counted, so all are looked at within a period once the place answers; and no deadline runs on.
+    """
+    pause = max(LOOK_CALM, timedelta(seconds=error.pause))
+    rows = Endpoint.objects.filter(_quiet(), pk__in=pks) if len(pks) > 1 else Endpoint.objects.filter(pk__in=pks)
+    return rows.update(last_error=clean(error.message, 1000), deadline_at=None, next_look_at=Now() + _jittered(pause))
+
+
+def _later(endpoint: Endpoint, message: str, cause: Cause, pause: float = 0.0) -> bool:
+    delay = max(_jittered(retry_delay(endpoint.attempts)), timedelta(seconds=pause))
+    won = _guard(endpoint).update(attempts=F("attempts") + 1, last_error=message, next_look_at=Now() + delay)
     if won and message != endpoint.last_error:
         _note(endpoint, "error", endpoint.status, cause, message)
     return bool(won)
@@ -111,8 +125,11 @@ def _swap(endpoint: Endpoint, status: str, fields: dict[str, Any]) -> bool:
 
 
 def _time_for(endpoint: Endpoint, status: str) -> timedelta:
-    """How long this state may take: its own time, and the profile's for each replica that starts in turn."""
-    starts = {Status.CREATING: 1, Status.UPDATING: endpoint.replicas}.get(Status(status), 0)
+    """How long this state may take: its own time, and the profile's for each replica that starts in turn.
+
+    An update may start one replica more than there are.
+    """
+    starts = {Status.CREATING: 1, Status.UPDATING: endpoint.replicas_now + 1}.get(Status(status), 0)
     seconds = endpoint.wanted.spec.get("start_seconds", 0) if endpoint.wanted else 0
     return DEADLINES[status] + timedelta(seconds=starts * seconds)
 
@@ -142,19 +159,46 @@ def _mark_revisions(endpoint: Endpoint, verdict: Verdict, message: str) -> Revis
     return endpoint.serving
 
 
-def _write_backends(endpoint: Endpoint, ready: list[ReplicaSeen]) -> None:
+def addresses_of(seen: Observation) -> list[ReplicaSeen]:
+    """Who takes calls: the one entrance for all replicas, else each that has an address."""
+    return [seen.entrance] if seen.entrance is not None else [replica for replica in seen.replicas if replica.url]
+
+
+def same_addresses(there: Sequence[Backend], wanted: Sequence[ReplicaSeen]) -> bool:
+    """Whether the gateway's table has exactly these, with all that it takes to call them."""
+    by_key = {replica.key: replica for replica in wanted}
+    return len(there) == len(by_key) and all(row.key in by_key and _is_as(row, by_key[row.key]) for row in there)
+
+
+def _is_as(row: Backend, replica: ReplicaSeen) -> bool:
+    plain = (row.url, row.ca, row.client_certificate, row.host)
+    if plain != (replica.url, replica.ca, replica.client_certificate, replica.host):
+        return False
+    try:
+        return (row.secret("token"), row.secret("client_key")) == (replica.token, replica.client_key)
+    except SecretUnreadable:
+        return False
+
+
+def _write_backends(endpoint: Endpoint, wanted: Sequence[ReplicaSeen]) -> None:
     """Make the gateway's table say who answers now; unchanged rows stay untouched."""
-    there = {row.key: row for row in Backend.objects.filter(endpoint_id=endpoint.pk)}
-    wanted = {replica.key: replica for replica in ready}
-    gone = [row.pk for key, row in there.items() if key not in wanted or row.url != wanted[key].url]
+    by_key = {replica.key: replica for replica in wanted}
+    there = list(Backend.objects.filter(endpoint_id=endpoint.pk))
+    kept = {row.key for row in there if row.key in by_key and _is_as(row, by_key[row.key])}
+    gone = [row.pk for row in there if row.key not in kept]
     if gone:
         Backend.objects.filter(pk__in=gone).delete()
-    for key, replica in wanted.items():
-        if key in there and there[key].url == replica.url:
-            continue
-        row = Backend(endpoint=endpoint, key=key, url=replica.url, revision=replica.revision)
-        row.put_secret("token", replica.token)
-        row.save(force_insert=True)
+    for key, replica in by_key.items():
+        if key not in kept:
+            _add_backend(endpoint, replica)
+
+
+def _add_backend(endpoint: Endpoint, replica: ReplicaSeen) -> None:
+    row = Backend(endpoint=endpoint, key=replica.key, url=replica.url, revision=replica.revision, ca=replica.ca,
+                  client_certificate=replica.client_certificate, host=replica.host)
+    row.put_secret("token", replica.token)
+    row.put_secret("client_key", replica.client_key)
+    row.save(force_insert=True)
 
 
 def _bury(endpoint: Endpoint) -> bool:
@@ -172,8 +216,18 @@ def _note(endpoint: Endpoint, kind: str, status: str, cause: str, message: str) 
                          actor_label="portal", generation=endpoint.generation)
 
 
+def _quiet() -> Q:
+    """Rows that no worker holds now."""
+    return Q(lease_until=None) | Q(lease_until__lt=Now())
+
+
 def refresh_unchanged(pks: list[int], source: str) -> int:
     """Renew the age of rows whose evidence says what is written already: one statement for all."""
-    quiet = Q(lease_until=None) | Q(lease_until__lt=Now())
-    return Endpoint.objects.filter(quiet, pk__in=pks).update(
-        seen_at=Now(), seen_by=source, next_look_at=Now() + LOOK_CALM)
+    return Endpoint.objects.filter(_quiet(), pk__in=pks).update(
+        seen_at=Now(), seen_by=source, last_error="", next_look_at=Now() + LOOK_CALM)
+
+
+def write_figures(pks: list[int], *, ready: int, autoscaled: int | None, message: str) -> int:
+    """Other numbers in rows of which all else stays true: one statement for all with the same ones."""
+    return Endpoint.objects.filter(_quiet(), pk__in=pks).exclude(status__in=TRANSITIONAL).update(
+        ready_replicas=ready, autoscaled_replicas=autoscaled, message=clean(message, 1000))

@@ -14,6 +14,7 @@ from .base import Target, TargetError
 
 KINDS: dict[str, str] = {
     ClusterKind.HOSTS: "endpoints.targets.hosts.HostsTarget",
+    ClusterKind.KUBERNETES: "endpoints.targets.kubernetes.target.KubernetesTarget",
 }
 
 
