@@ -66,6 +66,22 @@ def binding(obj: Object, old: Object | None) -> Causes:
     return found
 
 
+def event(obj: Object, old: Object | None) -> Causes:
+    """In the core group, where nearly nothing is asked."""
+    about, own = (obj.get("involvedObject") or {}).get("namespace"), obj.get("metadata", {}).get("namespace")
+    if about and about != own:
+        return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
+    return []
+
+
+def new_event(obj: Object, old: Object | None) -> Causes:
+    """In its own group, where an event is made by one rule for all."""
+    if old is not None:
+        return []
+    keys = ("eventTime", "reportingController", "reportingInstance", "action", "reason")
+    return [required(key) for key in keys if not obj.get(key)]
+
+
 def custom_resource_definition(obj: Object, old: Object | None) -> Causes:
     spec = obj.get("spec") or {}
     names, name = spec.get("names") or {}, obj.get("metadata", {}).get("name", "")
@@ -95,6 +111,7 @@ def _schema_causes(schema: Object | None, path: str) -> Causes:
 
 
 JUDGES: dict[tuple[str, str], Judge] = {
+    ("", "Event"): event,
     ("", "Pod"): workloads.pod,
     ("", "Service"): network.service,
     ("", "ConfigMap"): storage.config_map,
@@ -108,6 +125,7 @@ JUDGES: dict[tuple[str, str], Judge] = {
     ("autoscaling", "HorizontalPodAutoscaler"): workloads.horizontal_pod_autoscaler,
     ("policy", "PodDisruptionBudget"): workloads.pod_disruption_budget,
     ("networking.k8s.io", "NetworkPolicy"): network.network_policy,
+    ("events.k8s.io", "Event"): new_event,
     ("rbac.authorization.k8s.io", "Role"): role,
     ("rbac.authorization.k8s.io", "ClusterRole"): role,
     ("rbac.authorization.k8s.io", "RoleBinding"): binding,
