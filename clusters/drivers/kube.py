@@ -63,21 +63,34 @@ class DirectTransport:
     def send(self, request: Request, budget: Budget, most_bytes: int = MOST_BYTES) -> Answer:
         try:
             with spending(budget):
-                response = self._open(request, budget)
-                try:
-                    body = b"".join(read_chunks(response, most_bytes))
-                finally:
-                    _end(response)
+                response, body = self._whole(request, budget, most_bytes)
         except (OSError, urllib3.exceptions.HTTPError) as error:
             raise self._broken(error) from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, headers, unpack(body, headers.get("content-encoding", ""), most_bytes))
 
+    def _whole(self, request: Request, budget: Budget, most_bytes: int) -> tuple[Any, bytes]:
+        """Reading is repeated once when the connection breaks: the server may have closed it while nobody looked."""
+        try:
+            return self._read(request, budget, most_bytes)
+        except urllib3.exceptions.ProtocolError:
+            if request.method != "GET":
+                raise
+            return self._read(request, budget, most_bytes)
+
+    def _read(self, request: Request, budget: Budget, most_bytes: int) -> tuple[Any, bytes]:
+        response = self._open(request, budget)
+        try:
+            return response, b"".join(read_chunks(response, most_bytes))
+        finally:
+            _end(response)
+
     def stream(self, request: Request, budget: Budget, most_bytes: int) -> tuple[int, Iterator[bytes]]:
         """The status, and the body while it comes, unpacked; it ends without an error when the budget is used up."""
         plain = Request(request.method, request.path, request.query, {**request.headers, "accept-encoding": "identity"})
         try:
-            response = self._open(plain, Budget())
+            with spending(head := Budget()):
+                response = self._open(plain, head)
         except (OSError, urllib3.exceptions.HTTPError) as error:
             raise self._broken(error) from None
         return response.status, self._chunks(response, budget, most_bytes)

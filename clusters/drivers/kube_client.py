@@ -221,7 +221,7 @@ class Kube:
             raise KubeError(Problem.INVALID, _("Logs of this cluster can't be followed; load them again instead."))
         query = _log_query(container, lines, since) | {"follow": "true"}
         self._admit(call)
-        status, chunks = stream(_request(call, "GET", query=query), Budget(seconds, self._clock), FOLLOW_BYTES)
+        status, chunks = stream(_request(call, "GET", query=query), Budget(seconds, self._clock, silence=seconds), FOLLOW_BYTES)
         if status >= 300:
             raise self._failed(error_of(call, Answer(status, {}, b"".join(chunks))), call)
         return _lines(chunks)

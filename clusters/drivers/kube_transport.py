@@ -51,17 +51,22 @@ class Answer:
 
 
 class Budget:
-    """Seconds that all steps of one call share. `left` raises TimeoutError when they are used up."""
+    """Seconds that all steps of one call share, and the longest silence. `left` raises TimeoutError when none is left."""
 
-    def __init__(self, seconds: float = TOTAL, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float = TOTAL, clock: Callable[[], float] = time.monotonic, silence: float = READ) -> None:
         self._clock = clock
         self._end = clock() + seconds
+        self._silence = silence
 
     def left(self, most: float = READ) -> float:
         left = self._end - self._clock()
         if left <= 0:
             raise TimeoutError
         return min(left, most)
+
+    def pause(self) -> float:
+        """How long the next byte may take."""
+        return self.left(self._silence)
 
 
 class Transport(Protocol):
@@ -87,7 +92,7 @@ class PacedSocket(ssl.SSLSocket):
     def recv_into(self, *args: Any, **named: Any) -> int:
         budget = _spending.get()
         if budget is not None:
-            self.settimeout(budget.left())
+            self.settimeout(budget.pause())
         return super().recv_into(*args, **named)
 
 

@@ -17,6 +17,7 @@ from portal.tenancy.db import retry_tx
 from portal.tenancy.queue import after_commit
 
 from ..models import Accelerator, Cluster, KubernetesAccess, Node
+from ..states import Through
 from .check import note_reach
 
 # Two calls of 30 s at most, and the writing; who dies in between is followed after this long.
@@ -28,7 +29,8 @@ Wanted = dict[tuple[int, int], dict[str, Any]]  # the devices that there are, by
 
 def refresh_inventories() -> int:
     """Ring the bell for each Kubernetes place, so that a slow one holds no other up; how many places."""
-    pks = list(KubernetesAccess.objects.values_list("cluster_id", flat=True))
+    connected = KubernetesAccess.objects.exclude(through=Through.DIRECT, server="")
+    pks = list(connected.values_list("cluster_id", flat=True))
     for pk in pks:
         after_commit("clusters.tasks.refresh_inventory", pk)
     return len(pks)

@@ -6,8 +6,12 @@ import json
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -242,6 +246,33 @@ def test_a_half_open_server_ends_with_the_connect_time() -> None:
 def test_a_cut_connection_is_a_reset() -> None:
     error = asked_once(Said(cut=True), lambda kube: kube.version())
     assert (error.problem, "reset" in error.message) == (Problem.UNREACHABLE, True)
+
+
+def test_reading_is_repeated_once_when_the_connection_breaks_and_a_change_never() -> None:
+    cuts = iter([True, False, True])
+    with Scripted(lambda _asked: Said(200, MAP, cut=next(cuts))) as api:
+        kube = api.kube()
+        assert kube.get(kinds.CONFIG_MAP, "x", "a") == MAP
+        assert "reset" in refusal(lambda: kube.apply(MAP)).message
+        assert [asked.method for asked in api.asked] == ["GET", "GET", "PATCH"]
+
+
+def test_one_road_serves_many_threads() -> None:
+    with Scripted(lambda asked: Said(200, {"metadata": {"name": asked.path.rsplit("/", 1)[1]}}, delay=0.01)) as api:
+        kube = api.kube()
+        names = [f"n-{index}" for index in range(100)]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda name: kube.get(kinds.CONFIG_MAP, "x", name), names))
+        assert [one["metadata"]["name"] for one in found if one] == names
+        assert len(api.connections) <= 8
+
+
+def test_the_package_is_loaded_by_the_first_call_only() -> None:
+    """It costs 20 MB, which a portal without clusters does not pay."""
+    source = ("import os; from tests.rig import environment; os.environ['DJANGO_SETTINGS_MODULE'] = 'portal.settings'\n"
+              "import django, sys; django.setup()\nimport clusters.tasks, clusters.drivers.kube\n"
+              "sys.exit('kubernetes' in sys.modules)")
+    subprocess.run([sys.executable, "-c", source], check=True, cwd=Path(__file__).resolve().parents[2])
 
 
 def test_a_closed_port_and_an_unknown_name_are_told_apart(settings: Any) -> None:

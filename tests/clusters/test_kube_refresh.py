@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -17,6 +19,7 @@ from clusters.models import Accelerator, Cluster, KubernetesAccess, Node
 from clusters.namespaces import ENDPOINT_UID, MANAGED_BY, MANAGER
 from clusters.services.inventory_kube import look
 from clusters.states import Reach
+from tests.clusters.scripted_api import silent_server
 from tests.kube import make_kubernetes_place
 from tests.simulators.kubernetes.controllers import cpu_node, gpu_node
 from tests.simulators.kubernetes.server import Simulator
@@ -131,3 +134,36 @@ def test_one_worker_at_a_time_looks_at_a_cluster(place: Cluster) -> None:
 
 def test_a_place_without_a_cluster_behind_it_is_left_alone() -> None:
     assert services.refresh_inventory(Cluster.objects.create(name="hosts", kind="hosts")) is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cluster_that_hangs_holds_no_other_up(sim: Simulator) -> None:
+    """Four threads, as a worker has; the road to one of six clusters takes connections and never answers."""
+    done: dict[str, float] = {}
+
+    def look_at(place: Cluster) -> None:
+        began = time.monotonic()
+        services.refresh_inventory(place)
+        done[place.name] = time.monotonic() - began
+        connections.close_all()
+
+    with silent_server() as url:
+        bad = make_kubernetes_place(sim, "bad", server=url)
+        good = [make_kubernetes_place(sim, f"good-{number}") for number in range(5)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(look_at, [bad, *good]))
+    assert access_of(bad).reach == Reach.UNREACHABLE
+    assert {access_of(place).reach for place in good} == {Reach.OK}
+    assert done["bad"] > 2.5
+    assert list(done)[-1] == "bad"
+
+
+def test_the_bell_is_rung_for_connected_places_only(
+    sim: Simulator, django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_kubernetes_place(sim, "connected")
+    KubernetesAccess.objects.create(cluster=Cluster.objects.create(name="bare", kind="kubernetes"))
+    monkeypatch.setattr("portal.tenancy.queue._send", lambda *_: None)
+    with django_capture_on_commit_callbacks(execute=True) as bells:
+        assert services.refresh_inventories() == 1
+    assert len(bells) == 1
