@@ -7,6 +7,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from clusters.models import KubernetesAccess, Node
+from clusters.states import ClusterKind
 from endpoints.models import Endpoint, Event
 from portal.tenancy import services as tenancy
 from portal.tenancy.models import AuditEntry, Workspace
@@ -41,6 +43,9 @@ def grow(world: World) -> None:
     for index in range(20):
         workspace = Workspace.objects.create(name=f"W{index}", slug=f"w{index}")
         place = make_cluster(f"place-{index}")
+        cluster = make_cluster(f"cluster-{index}", kind=ClusterKind.KUBERNETES)
+        KubernetesAccess.objects.create(cluster=cluster, server="https://10.0.0.1", version="v1.36.2")
+        Node.objects.create(cluster=cluster, name=f"node-{index}", gpus=8, gpus_requested=3, simulated=bool(index % 2))
         host = make_host(place, f"host-{index}", gpus=1, memory_used_by_others=GIB)
         row = make_endpoint(world.cast, workspace, place, world.profile, f"chat-{index}")
         make_engine(row, host)
@@ -66,6 +71,17 @@ def test_queries_of_a_detail_page_do_not_grow(world: World, operator: Client) ->
         make_engine(world.ours, world.host, index=index)
         Event.objects.create(endpoint=world.ours, kind="status", now="FAILED", message=str(index))
     assert queries(operator, address) == few
+
+
+def test_queries_of_a_clusters_page_do_not_grow(world: World, operator: Client) -> None:
+    cluster = make_cluster("kube", kind=ClusterKind.KUBERNETES)
+    KubernetesAccess.objects.create(cluster=cluster, server="https://10.0.0.1", version="v1.36.2")
+    address = f"/admin/clusters/cluster/{cluster.pk}/change/"
+    operator.get(address)
+    few = queries(operator, address)
+    for index in range(20):
+        Node.objects.create(cluster=cluster, name=f"node-{index}", gpus=8)
+    assert queries(operator, address) <= few + 1  # the page of nodes itself
 
 
 def test_queries_of_the_live_cells_are_few(world: World, operator: Client) -> None:
