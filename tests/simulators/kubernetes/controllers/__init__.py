@@ -50,7 +50,7 @@ class Controllers:
         self.admission = Admission(hands)
         quotas = Quotas(hands)
         cluster.mutating += [*self.admission.hooks, LimitRanges(hands).admit]
-        cluster.admission.append(quotas.admit)
+        cluster.admission += [self.admission.generated_namespace, quotas.admit]
         self.garbage = GarbageCollector(hands)
         self.namespaces = Namespaces(hands)
         self.scheduler = Scheduler(hands, pods, self.rules)

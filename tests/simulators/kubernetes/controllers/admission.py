@@ -21,6 +21,11 @@ PROTECTION = {
 }
 FIRST_STATUS: dict[str, Object] = {
     "ResourceQuota": {},
+    "StatefulSet": {"replicas": 0, "availableReplicas": 0},
+    "Deployment": {},
+    "ReplicaSet": {"replicas": 0},
+    "Job": {},
+    "Service": {"loadBalancer": {}},
     "PodDisruptionBudget": {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
 }
 PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
@@ -51,9 +56,15 @@ class Admission:
     def namespaces(self, verb: str, res: Resource, obj: Object, old: Object | None) -> None:
         if (res.group, res.kind) != ("", "Namespace") or verb == "delete":
             return
-        obj["metadata"]["labels"] = {**labels_of(obj), NAME_LABEL: name_of(obj)}
+        if old is not None or "generateName" not in obj["metadata"]:
+            obj["metadata"]["labels"] = {**labels_of(obj), NAME_LABEL: name_of(obj)}
         obj["spec"] = old["spec"] if old else {"finalizers": ["kubernetes"]}
         obj["status"] = (obj.get("status") or {"phase": "Active"}) if old else {"phase": "Active"}
+
+    def generated_namespace(self, verb: str, res: Resource, obj: Object, old: Object | None) -> None:
+        """A generated name is known late, so that the label with it belongs to no manager."""
+        if (res.group, res.kind) == ("", "Namespace") and verb == "create" and NAME_LABEL not in labels_of(obj):
+            obj["metadata"]["labels"] = {**labels_of(obj), NAME_LABEL: name_of(obj)}
 
     def first_status(self, verb: str, res: Resource, obj: Object, old: Object | None) -> None:
         """What an empty status looks like to whoever creates the object."""

@@ -26,6 +26,8 @@ class Controller:
     """A work queue with one `sync` for each key; equal keys that wait are one."""
 
     kinds: tuple[str, ...] = ()
+    delay = 0.0
+    """Real seconds from a change to its treatment: what comes meanwhile is treated together."""
 
     def __init__(self, cluster: Any) -> None:
         self.cluster = cluster
@@ -46,7 +48,7 @@ class Controller:
         self._queue[namespace, name] = None
         if not self._scheduled:
             self._scheduled = True
-            self.cluster.later(0, self._work)
+            self.cluster.later(self.delay * self.cluster.speed, self._work)
 
     def enqueue_later(self, seconds: float, namespace: str, name: str) -> None:
         self.cluster.later(seconds, lambda: self.enqueue(namespace, name))

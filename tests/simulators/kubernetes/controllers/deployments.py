@@ -241,7 +241,7 @@ class Deployments(Controller):
         return self._put(conditions, "Progressing", words)
 
     def _late(self, found: Object, since: datetime) -> bool:
-        limit = found["spec"].get("progressDeadlineSeconds", 600) / self.cluster.cluster.speed
+        limit = found["spec"].get("progressDeadlineSeconds", 600) / self.cluster.speed
         return (datetime.now(UTC) - since).total_seconds() >= limit
 
     def _look_at_deadline(self, found: Object) -> None:

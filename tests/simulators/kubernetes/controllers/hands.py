@@ -32,7 +32,7 @@ def kind_name(res: Resource) -> str:
 class Hands:
     def __init__(self, cluster: Cluster, ca_pem: str = "") -> None:
         self.cluster, self.kinds, self.store, self.ca_pem = cluster, cluster.kinds, cluster.store, ca_pem
-        self.now, self.later = cluster.now, cluster.later
+        self.now, self.later, self.speed = cluster.now, cluster.later, cluster.speed
         self._resources: dict[str, Resource | None] = {}
         self._known = -1
         self._listeners: dict[str, list[Listener]] = defaultdict(list)

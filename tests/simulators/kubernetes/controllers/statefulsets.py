@@ -33,6 +33,7 @@ REVISION_LABEL = "controller-revision-hash"
 
 class StatefulSets(Controller):
     kinds = ("StatefulSet", "Pod")
+    delay = 0.02
 
     def __init__(self, cluster: Any, pods: Pods) -> None:
         super().__init__(cluster)
