@@ -49,6 +49,16 @@ def first_status(res: Resource, obj: Object) -> Object | None:
         return {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
     return copy.deepcopy(STATUS.get(res.kind))
 
+
+def completed(res: Resource, obj: Object) -> Object:
+    """A new object with what is added after it was noted who owns which field."""
+    metadata = obj["metadata"]
+    if res.key != ("", "namespaces") or not metadata.get("name"):
+        return obj
+    labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
+    return {**obj, "metadata": {**metadata, "labels": labels}}
+
+
 CRD = "CustomResourceDefinition"
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 """The finalizer of a CRD whose objects are still to go."""

@@ -61,6 +61,7 @@ def _store_new(
         new = managed.write(new, owners)
     elif not (options.trusted or causes):
         new = ownership.of_create(cluster, res, new, options)
+    new = strategy.completed(res, new)
     new = _admitted(cluster, "create", res, new, None, causes, warnings)
     for admit in cluster.admission:
         admit("create", res, new, None)
@@ -274,12 +275,12 @@ def _checked(
     warnings = [f'duplicate field "{path}"' for path in options.twice] + checked.warnings
     if options.validation == "Strict" and warnings:
         raise schema.Undecodable(res, f"strict decoding error: {', '.join(warnings)}")
-    causes = checked.causes + (_leaving_causes(old, checked.obj) if old is not None else [])
+    causes = checked.causes + (_leaving_causes(res, old, checked.obj) if old is not None else [])
     return checked.obj, [] if options.trusted else warnings, causes
 
 
-def _leaving_causes(old: Object, new: Object) -> list[dict[str, Any]]:
-    """An object that is being deleted takes no new finalizers."""
+def _leaving_causes(res: Resource, old: Object, new: Object) -> list[dict[str, Any]]:
+    """An object that is being deleted takes no new finalizers; of a custom resource that is told twice."""
     if "deletionTimestamp" not in old["metadata"]:
         return []
     before = old["metadata"].get("finalizers") or ()
@@ -288,7 +289,8 @@ def _leaving_causes(old: Object, new: Object) -> list[dict[str, Any]]:
         return []
     shown = ", ".join(f'"{each}"' for each in added)
     why = "no new finalizers can be added if the object is being deleted, found new finalizers"
-    return [cause("FieldValueForbidden", f"Forbidden: {why} []string{{{shown}}}", "metadata.finalizers")]
+    told = cause("FieldValueForbidden", f"Forbidden: {why} []string{{{shown}}}", "metadata.finalizers")
+    return [told, told] if res.custom else [told]
 
 
 def _admitted(
@@ -305,7 +307,7 @@ def _admitted(
     for admit in cluster.mutating[:1] if causes else cluster.mutating:
         admit(verb, res, new, old)
     if causes:
-        error = invalid(res.group, res.kind, new["metadata"].get("name", ""), causes)
+        error = invalid(res.key[0], res.kind, new["metadata"].get("name", ""), causes)
         error.warnings = warnings
         raise error
     return new

@@ -41,7 +41,9 @@ class Undecodable(ApiError):
 
     def __init__(self, res: Resource, why: str) -> None:
         self.why = why
-        super().__init__(400, "BadRequest", f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: {why}')
+        super().__init__(
+            400, "BadRequest", f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: {why}'
+        )
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.simulators.kubernetes.kinds import Resource
 from tests.simulators.kubernetes.schema import cel, defaults, network, storage, workloads
-from tests.simulators.kubernetes.schema.metadata import metadata_causes
+from tests.simulators.kubernetes.schema.metadata import metadata_causes, qualified_name_faults
 from tests.simulators.kubernetes.schema.node import build
 from tests.simulators.kubernetes.schema.validate import Causes, invalid, not_supported, required
 
@@ -66,6 +66,22 @@ def binding(obj: Object, old: Object | None) -> Causes:
     return found
 
 
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def node(obj: Object, old: Object | None) -> Causes:
+    """Of taints; an update is judged by two rules that say the same."""
+    found: Causes = []
+    for at, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
+        path = f"metadata.taints[{at}]"
+        found += [
+            invalid(f"{path}.key", taint.get("key", ""), why) for why in qualified_name_faults(taint.get("key", ""))
+        ]
+        if taint.get("effect") not in EFFECTS:
+            found.append(not_supported(f"{path}.effect", taint.get("effect", ""), EFFECTS))
+    return found if old is None else found * 2
+
+
 def event(obj: Object, old: Object | None) -> Causes:
     """In the core group, where nearly nothing is asked."""
     about, own = (obj.get("involvedObject") or {}).get("namespace"), obj.get("metadata", {}).get("namespace")
@@ -112,6 +128,7 @@ def _schema_causes(schema: Object | None, path: str) -> Causes:
 
 JUDGES: dict[tuple[str, str], Judge] = {
     ("", "Event"): event,
+    ("", "Node"): node,
     ("", "Pod"): workloads.pod,
     ("", "Service"): network.service,
     ("", "ConfigMap"): storage.config_map,

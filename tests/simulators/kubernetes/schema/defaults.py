@@ -253,8 +253,9 @@ def secret(obj: Object) -> None:
 
 
 def namespace(obj: Object) -> None:
-    name = obj.get("metadata", {}).get("name")
-    if name:
+    """Its label, unless the name is made up for it: then the label comes later."""
+    metadata = obj.get("metadata", {})
+    if (name := metadata.get("name")) and not metadata.get("generateName"):
         part(obj["metadata"], "labels")["kubernetes.io/metadata.name"] = name
     part(obj, "spec")
 

@@ -24,7 +24,7 @@ POD_TEXT = (
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
-POD_MAY = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName", "schedulingGates")
+POD_MAY = ("activeDeadlineSeconds", "tolerations", "nodeName", "schedulingGates")
 IMMUTABLE = "field is immutable"
 
 
