@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import Field
 
 from endpoints import services
 from endpoints.api import endpoint_of, place_of, profile_of
-from endpoints.schemas import AutoscaleIn, EndpointIn, Replicas, UpdateIn
+from endpoints.models import Endpoint
+from endpoints.schemas import AutoscaleIn, EndpointIn, EndpointOut, Replicas, UpdateIn
 from endpoints.targets.base import Check, Step
 from portal.tenancy.answers import pick
 from portal.tenancy.auth import ApiRequest
@@ -95,3 +97,43 @@ def plan_change(request: ApiRequest, uid: UUID, data: ChangeIn) -> PlanOut:
     values = data.model_dump(exclude_unset=True, exclude={"profile", "note", "revision"})
     profile = profile_of(endpoint.workspace, data.profile) if data.profile else None
     return plan_out(services.plan_change(request.auth, endpoint, profile=profile, number=data.revision, **values))
+
+
+class DriftOut(Schema):
+    """A field of one of the endpoint's objects that others changed: `before` is there now, `after` is the portal's."""
+
+    object: str
+    path: str
+    before: Any
+    after: Any
+    manager: str
+    since: datetime
+
+
+class DriftList(Schema):
+    items: list[DriftOut]
+    contested: bool
+
+
+@router.get("/endpoints/{uid}/drift", response=DriftList, summary="List what was changed outside the portal")
+def list_drift(request: ApiRequest, uid: UUID) -> dict[str, Any]:
+    endpoint = endpoint_of(request, uid)
+    return {"items": endpoint.drift, "contested": endpoint.is_contested}
+
+
+@router.post("/endpoints/{uid}/drift/put-back", response={204: None}, summary="Put back what was changed outside")
+def put_back_drift(request: ApiRequest, uid: UUID) -> Status[None]:
+    services.put_back(request.auth, endpoint_of(request, uid))
+    return Status(204, None)
+
+
+@router.post("/endpoints/{uid}/drift/accept", response={202: EndpointOut}, summary="Take what was changed as the new truth")
+def accept_drift(request: ApiRequest, uid: UUID) -> Status[Endpoint]:
+    services.accept(request.auth, endpoint_of(request, uid))
+    return Status(202, endpoint_of(request, uid))
+
+
+@router.post("/endpoints/{uid}/drift/ignore", response={202: EndpointOut}, summary="Leave the changed fields to others")
+def ignore_drift(request: ApiRequest, uid: UUID) -> Status[Endpoint]:
+    services.ignore(request.auth, endpoint_of(request, uid))
+    return Status(202, endpoint_of(request, uid))

@@ -13,7 +13,8 @@ from portal.tenancy.adminkit import actor_of, confirmed
 from .forms import GenerationForm, RollBackForm, ScaleForm, UpdateForm
 from .plan import plan_as_it_is, plan_roll_back, plan_scale, plan_update, previewed
 
-SERVICE_VERBS = ("deploy", "start", "stop", "retry", "scale", "update", "roll_back", "remove")
+SERVICE_VERBS = ("deploy", "start", "stop", "retry", "scale", "update", "roll_back", "put_back", "accept_drift",
+                 "ignore_drift", "remove")
 
 
 class EndpointActions:
@@ -22,8 +23,8 @@ class EndpointActions:
     actions = SERVICE_VERBS
     actions_detail = (
         "deploy", "scale", "update", {
-            "title": _("More"), "icon": "more_horiz", "items": ["start", "stop", "retry", "roll_back", "remove"],
-            "method_name": "more"},
+            "title": _("More"), "icon": "more_horiz", "method_name": "more",
+            "items": [verb for verb in SERVICE_VERBS if verb not in ("deploy", "scale", "update")]},
     )
 
     @confirmed(_("Deploy"), permission="deploy", preview=previewed(plan_as_it_is), form=GenerationForm, icon="rocket_launch",
@@ -66,6 +67,21 @@ class EndpointActions:
                explain=_("An earlier revision is wanted again and replaces the replicas one by one."))
     def roll_back(self, request: HttpRequest, row: Endpoint, number: int, generation: int | None = None) -> None:
         services.roll_back(actor_of(request), row, number, expected_generation=generation)
+
+    @confirmed(_("Put back"), permission="update", immediate=True, repeatable=True, icon="settings_backup_restore",
+               explain=_("What was changed outside the portal becomes again what the portal keeps."))
+    def put_back(self, request: HttpRequest, row: Endpoint) -> None:
+        services.put_back(actor_of(request), row)
+
+    @confirmed(_("Accept changes"), permission="update", icon="check_circle",
+               explain=_("What was changed outside the portal becomes the new truth, and the portal keeps it so."))
+    def accept_drift(self, request: HttpRequest, row: Endpoint) -> None:
+        services.accept(actor_of(request), row)
+
+    @confirmed(_("Leave to others"), permission="update", icon="visibility_off",
+               explain=_("The fields that were changed outside the portal belong to others from now on."))
+    def ignore_drift(self, request: HttpRequest, row: Endpoint) -> None:
+        services.ignore(actor_of(request), row)
 
     @confirmed(_("Delete"), permission="delete", form=GenerationForm, danger=True, typed_name=True, icon="delete",
                explain=_("Every replica is taken away, then the endpoint with its revisions and events. "

@@ -51,7 +51,8 @@ def parts(row: Any, *, ask: bool = True) -> dict[str, SafeString]:
     return {
         "head": sheet("portal/admin/endpoint_status.html", row=row, badge=cells.badge(row, big=True),
                       replicas=cells.replicas(row), revision=cells.revision(row), cause=clean(row.message, 1000),
-                      trouble=clean(row.last_error, 1000), role=COLOURS[row.status], settled=cells.is_settled(row)),
+                      trouble=clean(row.last_error, 1000), role=COLOURS[row.status], settled=cells.is_settled(row),
+                      contested=row.is_contested),
         "replicas": _replicas(row, ask=ask),
         "events": sheet("portal/admin/endpoint_events.html", events=_events(row), most=EVENTS),
     }

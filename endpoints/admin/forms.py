@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
@@ -10,36 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanWidget,
 )
 
 from endpoints.models import Endpoint, Revision
+from models_catalog.argument_form import ArgumentsField
 from models_catalog.models import Profile
 from portal.tenancy.adminkit import ConfirmForm
-
-MONO = {"rows": 6, "class": "mono", "spellcheck": "false"}
-
-
-class PrettyJSONField(forms.JSONField):
-    """A JSON object, shown one entry a line."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False, "widget": UnfoldAdminTextareaWidget(attrs=MONO), **kwargs})
-
-    def prepare_value(self, value: Any) -> Any:
-        if value is None:
-            return ""
-        return json.dumps(value, indent=1, ensure_ascii=False) if isinstance(value, dict) else super().prepare_value(value)
-
-    def clean(self, value: Any) -> dict[str, Any]:
-        found = super().clean(value)
-        if found is None:
-            return {}
-        if not isinstance(found, dict):
-            raise forms.ValidationError(_("Write one JSON object, such as {}."))
-        return found
 
 
 def profile_field(required: bool = True) -> forms.ModelChoiceField[Profile]:
@@ -56,8 +33,7 @@ class EndpointForm(forms.ModelForm[Endpoint]):
     """
 
     profile = profile_field()
-    arguments = PrettyJSONField(label=_("Engine arguments"), help_text=_(
-        'On top of the profile\'s, by name: {"max-model-len": 4096}. null takes one of the profile\'s away.'))
+    arguments = ArgumentsField(label=_("Engine arguments"), help_text=_("On top of the profile's."))
     note = forms.CharField(label=_("Note"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget(),
                            help_text=_("Why; it stays with the revision."))
     deploy_now = forms.BooleanField(label=_("Deploy now"), required=False, initial=True, widget=UnfoldBooleanWidget(),
@@ -79,8 +55,9 @@ class EndpointForm(forms.ModelForm[Endpoint]):
         if wanted is not None:
             self.initial.update({"profile": wanted.profile_id, "arguments": wanted.spec.get("arguments", {}),
                              "read_generation": self.instance.generation})
-            if "arguments" in self.fields:
-                self.fields["arguments"].help_text = _("All of them, as the wanted revision has them. A change makes a "
+            if isinstance(arguments := self.fields.get("arguments"), ArgumentsField):
+                arguments.take_table(wanted.profile.release)
+                arguments.help_text = _("All of them, as the wanted revision has them. A change makes a "
                                                        "new revision, which replaces the replicas one by one.")
 
 
@@ -107,8 +84,8 @@ class ScaleForm(GenerationForm):
 
 class UpdateForm(GenerationForm):
     profile = profile_field(required=False)
-    arguments = PrettyJSONField(label=_("Engine arguments"), help_text=_(
-        "Changes on top of what runs, by name; null takes one away. Empty changes nothing."))
+    arguments = ArgumentsField(label=_("Engine arguments"), help_text=_(
+        "Changes on top of what runs. Empty changes nothing; null in the JSON takes one away."))
     note = forms.CharField(label=_("Note"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -118,6 +95,9 @@ class UpdateForm(GenerationForm):
         assert self.request is not None, "the kit gives every form its request"
         field.queryset = Profile.objects.all().visible_to(self.request.user)
         field.help_text = _("Empty keeps the one that is wanted now.")
+        wanted = self.rows[0].wanted if len(self.rows) == 1 else None
+        if wanted is not None and isinstance(arguments := self.fields["arguments"], ArgumentsField):
+            arguments.take_table(wanted.profile.release)
 
 
 class RollBackForm(GenerationForm):

@@ -4,13 +4,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from clusters.models import Cluster
+from clusters.states import ClusterKind
 from endpoints import services
 from endpoints.models import Endpoint
 from models_catalog.models import Profile
@@ -121,7 +123,14 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
         adopt(obj, services.create(
             actor, said["workspace"], name=said["name"], cluster=said["cluster"], profile=said["profile"],
             replicas=said["replicas"], public_name=said["public_name"], arguments=said["arguments"], note=said["note"],
-            deploy=said["deploy_now"]))
+            deploy=said["deploy_now"] and not _is_planned_first(said["cluster"])))
+
+    def response_add(self, request: HttpRequest, obj: Endpoint, post_url_continue: str | None = None) -> HttpResponse:
+        """Where others may have changed things meanwhile, the plan comes before the deployment."""
+        if "deploy_now" in request.POST and _is_planned_first(obj.cluster):
+            return HttpResponseRedirect(reverse("admin:endpoints_endpoint_deploy", args=[obj.pk]))
+        answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+        return answer
 
     def _save_wish(self, request: HttpRequest, obj: Endpoint, form: forms.ModelForm[Any]) -> None:
         """What differs becomes a wish; the row is read anew, since the form has written into `obj`."""
@@ -202,6 +211,10 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
         row = self.find_row(request, object_id)
         more = {**(extra_context or {}), **(detail.context(row) if row else {}), "show_save_and_add_another": False}
         return super().change_view(request, object_id, form_url, more)  # type: ignore[no-any-return]
+
+
+def _is_planned_first(place: Cluster) -> bool:
+    return place.kind != ClusterKind.HOSTS
 
 
 def _changes(row: Endpoint, new: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from portal.tenancy.models.people import slug_rule
 from portal.tenancy.rows import Row
 from portal.tenancy.text import external_name
 
-from ..states import NEEDS_PERSON, SERVING, STALE_AFTER, TRANSITIONAL, DriftPolicy, Status, Wish
+from ..states import MAX_CORRECTIONS, NEEDS_PERSON, SERVING, STALE_AFTER, TRANSITIONAL, DriftPolicy, Status, Wish
 
 PUBLIC_NAME = re.compile(r"\A[A-Za-z0-9](?:[A-Za-z0-9._/:+-]{0,126}[A-Za-z0-9])?\Z")
 public_name_rule = RegexValidator(
@@ -141,6 +141,11 @@ class Endpoint(Row):
     def replicas_now(self) -> int:
         """How many replicas are wanted now: the autoscaler's number where one owns it."""
         return self.replicas if self.autoscaled_replicas is None else self.autoscaled_replicas
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether somebody outside changes again and again what the portal puts back, so that a person must decide."""
+        return bool(self.drift) and self.corrections >= MAX_CORRECTIONS
 
     @property
     def is_settled(self) -> bool:

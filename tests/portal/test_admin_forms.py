@@ -93,7 +93,7 @@ def test_making_is_not_deploying(world: World, staff: Callable[..., User]) -> No
 
 
 def test_a_place_that_cannot_take_it_says_so_at_its_field(world: World, operator: Client) -> None:
-    place = make_cluster("kube", kind="kubernetes")
+    place = make_cluster("cloud", kind="sagemaker")
     page = operator.post(ADD, deploy_form(world, cluster=place.pk)).content.decode()
     assert "be deployed to yet" in page
 

@@ -130,6 +130,11 @@ MATRIX: dict[tuple[str, str], Entry] = {
     # Whoever hands in a VLLMCluster makes a model, an artifact and a profile of the workspace.
     ("POST", "/endpoints/import"): Entry((422, 403, 403, 202, 202), {
         "workspace": "alpha", "place": "alpha-hosts", "yaml": VLLMCLUSTER}, writes=4),
+    ("GET", "/endpoints/{running}/drift"): Entry(VIEW),
+    # Nothing differs there: who may is told so.
+    ("POST", "/endpoints/{running}/drift/put-back"): Entry((404, 403, 409, 409, 409)),
+    ("POST", "/endpoints/{running}/drift/accept"): Entry((404, 403, 409, 409, 409)),
+    ("POST", "/endpoints/{running}/drift/ignore"): Entry((404, 403, 409, 409, 409)),
     ("POST", "/endpoints/plan"): Entry((422, 403, 200, 200, 200), NEW_ENDPOINT),
     ("POST", "/endpoints/{running}/plan"): Entry((404, 403, 200, 200, 200), {"replicas": 2}),
     ("GET", "/endpoints/{running}/replicas"): Entry(VIEW),
