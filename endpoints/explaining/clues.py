@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 from clusters.agent import causes
 
 from .evidence import Condition, Evidence, Happening, Replica
-from .scheduling import blocked_by
+from .scheduling import Part, blocked_by, refined
 
 
 class Source(StrEnum):
@@ -72,7 +72,7 @@ def clues_of(seen: Evidence) -> list[Clue]:
     found = [Clue(Source.PLACE, "", "", trouble.cause, trouble.message, trouble.since) for trouble in seen.troubles]
     for replica in seen.replicas:
         if not replica.ready and not replica.going:
-            found += _of_replica(replica)
+            found += _of_replica(replica, seen)
     found += _of_kept_log(seen)
     for condition in seen.conditions:
         found.append(_of_condition(condition))
@@ -80,11 +80,11 @@ def clues_of(seen: Evidence) -> list[Clue]:
     complete = seen.wanted > 0 and len(seen.replicas) >= seen.wanted
     for event in seen.events:
         if event.warning and not _is_over(event, pods, complete=complete):
-            found += _of_event(event)
+            found += _of_event(event, seen)
     return found
 
 
-def _of_replica(replica: Replica) -> Iterator[Clue]:
+def _of_replica(replica: Replica, seen: Evidence) -> Iterator[Clue]:
     figures = {"replica": replica.name, "node": replica.node, "restarts": replica.restarts, "code": replica.exit_code,
                "simulated": replica.simulated}
 
@@ -94,7 +94,7 @@ def _of_replica(replica: Replica) -> Iterator[Clue]:
         return Clue(source, "Pod", replica.name, word, text, at, figures={**figures, **more})
 
     if replica.unplaced:
-        for part in blocked_by(replica.unplaced):
+        for part in _blocked_by(replica.unplaced, seen):
             yield clue(Source.SCHEDULER, part.what, replica.unplaced, more=part.figures)
     if replica.waiting:
         yield clue(Source.WAITING, replica.waiting, replica.message)
@@ -141,10 +141,14 @@ def _is_over(event: Happening, pods: Mapping[str, Replica], *, complete: bool) -
     return stage == Stage.READY or stage > _STAGE_OF_EVENT.get(event.reason, Stage.RAN)
 
 
-def _of_event(event: Happening) -> Iterator[Clue]:
+def _blocked_by(message: str, seen: Evidence) -> list[Part]:
+    return [refined(part, seen.machines, seen.asked.gpus) for part in blocked_by(message)]
+
+
+def _of_event(event: Happening, seen: Evidence) -> Iterator[Clue]:
     kind, _slash, name = event.object.partition("/")
     if event.reason == "FailedScheduling":
-        for part in blocked_by(event.message):
+        for part in _blocked_by(event.message, seen):
             yield Clue(Source.SCHEDULER, kind, name, part.what, event.message, event.last, event.count,
                        {"replica": name, **part.figures})
         return

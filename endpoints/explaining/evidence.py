@@ -66,6 +66,19 @@ class Replica:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """A node as the inventory has it, seen with the profile's placement.
+
+    `taints` are those that it does not tolerate, in words; `chosen` says whether the node selector takes the node.
+    """
+
+    name: str
+    gpus: int = 0
+    taints: str = ""
+    chosen: bool = True
+
+
+@dataclass(frozen=True)
 class Condition:
     """One line of an object's status; `object` is Kind/name."""
 
@@ -113,6 +126,8 @@ class Evidence:
     conditions: tuple[Condition, ...] = ()
     events: tuple[Happening, ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    # Every node that the inventory knows; empty where there is no inventory.
+    machines: tuple[Machine, ...] = ()
     # The last lines that were kept when it failed, for when the replica that wrote them is gone.
     kept_log: str = ""
     kept_at: datetime | None = None

@@ -7,7 +7,12 @@ one part for each reason, with the number of nodes that it holds of. (Kubernetes
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from django.utils.translation import gettext as _
+
+from .evidence import Machine
 
 _HEAD = re.compile(r"\b0/(?P<all>\d+) nodes are available: (?P<rest>.*)", re.DOTALL)
 _PART = re.compile(r"(?:(?P<nodes>\d+) )?(?P<text>[^,{]+(?:\{[^}]*\})?[^,]*)(?:, |$)")
@@ -67,5 +72,30 @@ def _taint(named: dict[str, str], figures: dict[str, object]) -> Part:
     key = text.split(":", 1)[0].split("=", 1)[0].strip()
     if key.startswith("node.kubernetes.io/"):
         return Part("node ill", {**figures, "taint": text})
-    system = key.startswith(_OF_THE_SYSTEM)
-    return Part("taint of system" if system else "taint", {**figures, "taint": text, "key": key})
+    what = "taint of system" if key.startswith(_OF_THE_SYSTEM) else "taint in the way" if "gpu" in key else "taint"
+    return Part(what, {**figures, "taint": text or _("the cluster does not say which")})
+
+
+def refined(part: Part, machines: Sequence[Machine], gpus: int) -> Part:
+    """The part in the light of the inventory, which knows what the scheduler does not say.
+
+    The scheduler names one reason a node, the first that it meets: nodes without GPUs always have too few, and a
+    taint hides that the selector would not take the node anyway. What counts are the nodes that would do.
+    """
+    chosen = [machine for machine in machines if machine.chosen]
+    if not machines or (not chosen and part.what != "selector" and not part.what.startswith("taint")):
+        return part
+    if part.what == "selector":
+        return part if chosen else Part("selector of none", part.figures)
+    if part.what == "gpu" and gpus > (most := max(machine.gpus for machine in chosen)):
+        return Part("gpu never", {**part.figures, "most": most})
+    if part.what in ("taint", "taint in the way"):
+        return _taint_among([machine for machine in chosen if machine.gpus >= gpus], part)
+    return part
+
+
+def _taint_among(would_do: list[Machine], part: Part) -> Part:
+    taints = ", ".join(sorted({machine.taints for machine in would_do if machine.taints}))
+    in_the_way = would_do and all(machine.taints for machine in would_do)
+    what = "taint in the way" if in_the_way else "taint" if taints else "taint elsewhere"
+    return Part(what, {**part.figures, "taint": taints or part.figures["taint"]})

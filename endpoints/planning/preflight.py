@@ -213,7 +213,7 @@ def why_not(revision: RevisionSpec, node: NodeView) -> str:
     unmatched = {key: value for key, value in placement.node_selector.items() if node.labels.get(key) != value}
     if unmatched:
         return _("lacks the label %(label)s") % {"label": "=".join(next(iter(unmatched.items())))}
-    taint = next((taint for taint in node.taints if not _tolerated(taint, placement.tolerations)), None)
+    taint = next((taint for taint in node.taints if not tolerated(taint, placement.tolerations)), None)
     if taint is not None:
         return _("has the taint %(taint)s, which the profile does not tolerate") % {"taint": taint.get("key", "")}
     if need.gpus and node.simulated:
@@ -239,7 +239,8 @@ def pods_on(revision: RevisionSpec, node: NodeView) -> int:
     return min(free // wanted for wanted, free in shares if wanted)
 
 
-def _tolerated(taint: Mapping[str, Any], tolerations: tuple[Mapping[str, Any], ...]) -> bool:
+def tolerated(taint: Mapping[str, Any], tolerations: tuple[Mapping[str, Any], ...]) -> bool:
+    """Whether a pod with these tolerations may run on a node with this taint."""
     if taint.get("effect") in NO_EFFECT:
         return True
     return any(_matches(taint, toleration) for toleration in tolerations)

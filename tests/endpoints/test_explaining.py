@@ -15,6 +15,7 @@ from endpoints.explaining import (
     Condition,
     Evidence,
     Happening,
+    Machine,
     Replica,
     Trouble,
     explanation,
@@ -102,10 +103,14 @@ EXAMPLES: dict[str, Evidence] = {
     "claim_lost": status("PersistentVolumeClaim/w", "Phase", "Lost"),
     "no_gpu": unplaced("3 Insufficient nvidia.com/gpu."), "no_cpu": unplaced("3 Insufficient cpu."),
     "no_memory": unplaced("3 Insufficient memory."), "no_disk_room": unplaced("3 Insufficient ephemeral-storage."),
-    "tainted": unplaced("1 node(s) had untolerated taint {nvidia.com/gpu: present}, 2 Insufficient nvidia.com/gpu."),
+    "tainted": unplaced("3 node(s) had untolerated taint(s)."),
+    "all_tainted": unplaced("1 node(s) had untolerated taint {nvidia.com/gpu: present}, 2 Insufficient nvidia.com/gpu."),
+    "no_gpu_ever": replace(unplaced("3 Insufficient nvidia.com/gpu."), machines=(Machine("a", 1), Machine("b"))),
     "tainted_by_system": unplaced("3 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }."),
     "nodes_ill": unplaced("3 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."),
     "selector": unplaced("3 node(s) didn't match Pod's node affinity/selector."),
+    "selector_of_none": replace(unplaced("3 node(s) didn't match Pod's node affinity/selector."),
+                                machines=(Machine("a", chosen=False),)),
     "cordoned": unplaced("3 node(s) were unschedulable."),
     "claim_unbound": seen(pod(node="", unplaced="0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. "
                                                 "preemption: 0/3 nodes are available: 3 Preemption is not helpful.")),
@@ -249,6 +254,19 @@ def test_no_two_rules_say_the_same_words() -> None:
 ])
 def test_a_schedulers_message_is_taken_apart(message: str, parts: list[tuple[str, int]]) -> None:
     assert [(part.what, part.figures["nodes"]) for part in blocked_by(message)] == parts
+
+
+@pytest.mark.parametrize(("machines", "rule"), [
+    ((), "no_gpu"), ((Machine("a", 1), Machine("b", 8, "dedicated=x:NoSchedule")), "all_tainted"),
+    ((Machine("a", 8), Machine("b", 8, "dedicated=x:NoSchedule")), "no_gpu"),
+    ((Machine("a", 8), Machine("b", 8, "dedicated=x:NoSchedule", chosen=False)), "no_gpu"),
+])
+def test_the_inventory_says_what_the_scheduler_does_not(machines: tuple[Machine, ...], rule: str) -> None:
+    """Newer schedulers don't name the taint, and a node without GPUs always has too few."""
+    evidence = unplaced("1 node(s) had untolerated taint(s), 2 Insufficient nvidia.com/gpu.")
+    found = explanation(replace(evidence, machines=machines))
+    assert found.first.rule == rule
+    assert ("dedicated=x" in found.sentence) == (rule == "all_tainted")
 
 
 def test_what_is_over_does_not_count() -> None:

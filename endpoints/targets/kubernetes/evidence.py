@@ -17,12 +17,14 @@ from clusters.drivers.kinds import EVENT, HTTP_ROUTE, POD, PVC, SCALED_OBJECT, K
 from clusters.drivers.kube import Kube, KubeError
 from clusters.models import Cluster, Node
 from clusters.namespaces import ENDPOINT_UID, REVISION
-from endpoints.explaining import Condition, Evidence, Happening, Replica
-from endpoints.targets.base import LOG_CHARS, LOG_LINES, Spec, asked_of
+from endpoints.explaining import Condition, Evidence, Happening, Machine, Replica
+from endpoints.planning.preflight import tolerated
+from endpoints.targets.base import LOG_CHARS, LOG_LINES, Placement, Spec, asked_of
 from portal.tenancy.text import clean
 
 from .keda import scaler_name
 from .names import LWS_GROUP_INDEX, LWS_WORKER_INDEX
+from .pod import GPU
 from .weights import claim_of
 
 POD_INDEX = "apps.kubernetes.io/pod-index"
@@ -135,21 +137,21 @@ class Gatherer:
 
     def gather(self, *, deep: bool = True, routed: bool = False) -> Evidence:
         """Raises KubeError where not even the pods can be listed. `routed` says that an HTTPRoute should be there."""
-        replicas = self.replicas()
+        nodes = list(Node.objects.filter(cluster=self.cluster))
+        replicas = self.replicas({node.name for node in nodes if node.simulated})
         events = self._events({replica.name for replica in replicas})
-        conditions = [*self._nodes(replicas)]
+        conditions = [*_lost_nodes(replicas, nodes)]
         if deep:
             conditions += self._around(routed=routed)
             replicas = self._with_logs(replicas)
         return Evidence(
             wanted=self.spec.replicas * self.spec.wanted.resources.nodes, looked_at=timezone.now(),
             replicas=tuple(replicas), conditions=tuple(conditions), events=tuple(events), asked=asked_of(self.spec),
-            unread=tuple(self.unread))
+            machines=tuple(machine_of(node, self.spec.wanted.placement) for node in nodes), unread=tuple(self.unread))
 
-    def replicas(self) -> list[Replica]:
+    def replicas(self, simulated: Collection[str]) -> list[Replica]:
         """Every pod of the endpoint, in the order of their names."""
         self.left -= 1
-        simulated = set(Node.objects.filter(cluster=self.cluster, simulated=True).values_list("name", flat=True))
         found = [replica_of(pod, simulated) for pod in _pods(self.kube, self.spec)]
         return sorted(found, key=lambda one: (one.index, one.name))
 
@@ -162,12 +164,6 @@ class Gatherer:
         found = [happening_of(event) for event in with_ours or ()
                  if event.involved_object.name in ours or event.involved_object.name.startswith(f"{name}-")]
         return sorted(found, key=lambda one: one.last or LONG_AGO, reverse=True)[:MOST_EVENTS]
-
-    def _nodes(self, replicas: Iterable[Replica]) -> Iterator[Condition]:
-        """What the inventory knows of the nodes of our pods."""
-        names = {replica.node for replica in replicas if replica.node and not replica.ready}
-        for node in Node.objects.filter(cluster=self.cluster, name__in=names, ready=False) if names else ():
-            yield Condition(f"Node/{node.name}", "Ready", "Unknown", "NodeStatusUnknown", clean(node.message, SAID))
 
     def _around(self, *, routed: bool) -> Iterator[Condition]:
         claim = claim_of(self.spec.wanted)
@@ -212,6 +208,23 @@ class Gatherer:
         said = self._read(f"log of {replica.name}", lambda: self.kube.read_log(
             self.spec.namespace, replica.name, replica.container, lines=LOG_LINES, previous=previous))
         return clean(said or "", LOG_CHARS)
+
+
+def _lost_nodes(replicas: Iterable[Replica], nodes: Iterable[Node]) -> Iterator[Condition]:
+    """Those that the inventory calls not ready, of the pods that are not ready."""
+    names = {replica.node for replica in replicas if not replica.ready}
+    for node in nodes:
+        if node.name in names and not node.ready:
+            yield Condition(f"Node/{node.name}", "Ready", "Unknown", "NodeStatusUnknown", clean(node.message, SAID))
+
+
+def machine_of(node: Node, placement: Placement) -> Machine:
+    """A row of the inventory as evidence. Pods with GPUs tolerate the taint of their own kind."""
+    tolerations = (*placement.tolerations, {"key": GPU, "operator": "Exists"})
+    taints = [f"{one.get('key', '')}={one.get('value', '')}:{one.get('effect', '')}".replace("=:", ":")
+              for one in node.taints if not tolerated(one, tolerations)]
+    chosen = all(node.labels.get(key) == value for key, value in placement.node_selector.items())
+    return Machine(node.name, node.gpus, ", ".join(taints), chosen)
 
 
 def read_log(kube: Kube, spec: Spec, *, replica: int, previous: bool, lines: int) -> str:
