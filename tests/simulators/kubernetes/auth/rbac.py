@@ -75,7 +75,7 @@ class Authorizer:
 def is_subject(subject: dict[str, str], user: User, namespace: str) -> bool:
     match subject.get("kind"):
         case "User":
-            return subject["name"] in (user.name, "*")
+            return subject["name"] == user.name
         case "Group":
             return subject["name"] in user.groups
         case "ServiceAccount":
