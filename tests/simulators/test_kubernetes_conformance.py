@@ -1,4 +1,7 @@
-"""The simulated Kubernetes API answers as a real one did: every recorded case is replayed (shared/kubernetes)."""
+"""The simulated Kubernetes API answers as a real one did: every recorded case is replayed (shared/kubernetes).
+
+CONFORMANCE_TOPICS=apply,crud replays these topics only.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +19,26 @@ SPEED = 10.0
 TOPICS = [each for each in os.environ.get("CONFORMANCE_TOPICS", "").split(",") if each]
 CASES = [(topic, name, steps) for topic, name, steps in cases(CORPUS) if not TOPICS or topic in TOPICS]
 UNCLAIMED: dict[str, str] = {}
-"""Cases that the simulator does not answer as recorded, with the reason. It may only shrink: one that holds fails here."""
+"""Cases that are not answered as recorded, each with its reason. It may only shrink: one that holds after all fails."""
 
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the recorded exchanges are not part of the project")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Simulator]:
+    """What the corpus asks for: two nodes with GPUs, one without, all CRDs, and no operator at work."""
     nodes = [gpu_node("gpu-a", zone="z1"), gpu_node("gpu-b", zone="z2"), cpu_node("cpu-a", zone="z1")]
     with Simulator(nodes, operators=(), speed=SPEED) as simulator:
         yield simulator
 
 
-@pytest.mark.parametrize(
-    ("name", "steps"),
-    [
-        pytest.param(name, steps, id=f"{topic}-{name}", marks=[pytest.mark.xfail(strict=True, reason=UNCLAIMED[name])]
-                     if name in UNCLAIMED else [])
-        for topic, name, steps in CASES
-    ],
-)  # fmt: skip
-def test_answers_as_recorded(cluster: Simulator, name: str, steps: list[Step]) -> None:
+def marked(topic: str, name: str, steps: list[Step]) -> object:
+    marks = [pytest.mark.xfail(strict=True, reason=UNCLAIMED[name])] if name in UNCLAIMED else []
+    return pytest.param(steps, id=f"{topic}-{name}", marks=marks)
+
+
+@pytest.mark.parametrize("steps", [marked(*case) for case in CASES])
+def test_answers_as_recorded(cluster: Simulator, steps: list[Step]) -> None:
     player = Player(cluster, speed=SPEED)
     try:
         faults = player.play(steps)
@@ -45,5 +47,5 @@ def test_answers_as_recorded(cluster: Simulator, name: str, steps: list[Step]) -
     assert not faults, "\n".join(faults)
 
 
-def test_names_only_known_cases_as_unclaimed() -> None:
+def test_leaves_no_unknown_case_unclaimed() -> None:
     assert set(UNCLAIMED) <= {name for _, name, _ in cases(CORPUS)}

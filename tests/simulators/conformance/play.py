@@ -95,10 +95,8 @@ class Player:
 
         expected: Any = MISSING if value is None else value
         for part in reversed(parts):
-            if part.isdigit():
-                expected = [MISSING] * int(part) + [expected]
-            else:
-                expected = {} if expected is MISSING else {part: expected}
+            below = {} if expected is MISSING else {part: expected}
+            expected = [*[MISSING] * int(part), expected] if part.isdigit() else below
         return expected, place
 
     def _compare(self, step: Step, status: int, headers: Any, body: Any) -> Iterator[str]:

@@ -160,8 +160,13 @@ def same(old: Object, new: Object) -> bool:
 def _content(obj: Object) -> Object:
     metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
     if fields := metadata.get("managedFields"):
-        metadata["managedFields"] = [{**each, "time": ""} for each in fields]
+        timeless = ({**each, "time": ""} for each in fields)  # which also gives them their order
+        metadata["managedFields"] = sorted(timeless, key=_owner)
     return {**obj, "metadata": metadata}
+
+
+def _owner(entry: Object) -> tuple[str, ...]:
+    return tuple(str(entry.get(name)) for name in ("manager", "operation", "subresource", "apiVersion"))
 
 
 def _place(obj: Object) -> tuple[str, str]:
