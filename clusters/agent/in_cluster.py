@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,8 +58,8 @@ class KeySecret:
             raise OSError(f"the cluster's API answered {status} when the agent's key was kept")
 
 
-def to_services(api: ClusterApi) -> Dialler:
-    """Of a cluster: the Services of our endpoints, known by their label."""
+def to_services(api: ClusterApi, connect: Callable[..., socket.socket] = socket.create_connection) -> Dialler:
+    """Of a cluster: the Services of our endpoints, known by their label. `connect` takes an address and a time-out."""
     known: dict[str, float] = {}
 
     def dial(order: bytes) -> socket.socket:
@@ -69,7 +70,7 @@ def to_services(api: ClusterApi) -> Dialler:
             if status != 200 or (found["metadata"].get("labels") or {}).get(MANAGED_BY) != MANAGER:
                 raise NotOurs("no endpoint of this portal has that Service")
             known[wanted.service] = time.monotonic() + 60
-        return socket.create_connection((wanted.service, wanted.port), timeout=DIAL_SECONDS)
+        return connect((wanted.service, wanted.port), timeout=DIAL_SECONDS)
 
     return dial
 
