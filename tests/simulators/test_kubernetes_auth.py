@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,47 @@ def test_a_review_tells_what_one_may(cluster: Simulator, verb: str, allowed: boo
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     status, answer = ask(cluster, path, token=cluster.token_for("default", "agent"), body=body)
     assert (status, answer["status"]["allowed"]) == (201, allowed)
+
+
+def test_a_secret_holds_a_token_that_does_not_end(cluster: Simulator) -> None:
+    client = cluster.client()
+    client.create("serviceaccounts", account("lasting"))
+    annotations = {"kubernetes.io/service-account.name": "lasting"}
+    client.create("secrets", {
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+        "metadata": {**place("lasting"), "annotations": annotations},
+    })  # fmt: skip
+    token = ""
+    for _ in range(200):
+        data = client.get("v1", "secrets", "default", "lasting").get("data") or {}
+        token = base64.b64decode(data.get("token", "")).decode()
+        if token:
+            break
+        time.sleep(0.05)
+    assert base64.b64decode(data["ca.crt"]).decode() == cluster.ca_pem
+    assert ask(cluster, MAPS, token=token)[0] == 403
+    client.delete("v1", "secrets", "default", "lasting")
+    assert ask(cluster, MAPS, token=token)[0] == 401
+
+
+@pytest.mark.parametrize(("resource", "status"), [("configmaps", 201), ("secrets", 403), ("*", 403)])
+def test_nobody_grants_more_than_they_have(cluster: Simulator, resource: str, status: int) -> None:
+    client = cluster.client()
+    name = f"giver-{status}-{len(resource)}"
+    client.create("serviceaccounts", account(name))
+    rules = [
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]},
+    ]
+    head = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": place(name)}
+    client.create("roles", {**head, "kind": "Role", "rules": rules})
+    client.create("rolebindings", {
+        **head, "kind": "RoleBinding", "subjects": [{"kind": "ServiceAccount", **place(name)}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+    })  # fmt: skip
+    given = [{"apiGroups": [""], "resources": [resource], "verbs": ["get"]}]
+    body = {**head, "kind": "Role", "metadata": place(f"{name}-given"), "rules": given}
+    path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
+    found, answer = ask(cluster, path, token=cluster.token_for("default", name), body=body)
+    assert found == status
+    assert status == 201 or "attempting to grant RBAC permissions not currently held" in answer["message"]

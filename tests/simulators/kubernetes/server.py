@@ -51,6 +51,7 @@ class Simulator:
         self.admin_token = secrets.token_urlsafe(24)
         self.app = App(self.cluster, {self.admin_token: auth.ADMIN})
         Establisher(self.cluster)
+        auth.TokenSecrets(self.cluster, self.app.tokens, self.ca_pem)
         self.controllers = Controllers(self.cluster, ca_pem=self.ca_pem, operators=operators, engine_url=engine_url)
         self._nodes = [gpu_node("gpu-a"), cpu_node("cpu-a")] if nodes is None else list(nodes)
         self._crds = crds

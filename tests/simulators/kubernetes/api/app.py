@@ -104,6 +104,8 @@ class App:
             return self.discovery.answer(request)
         if "/watch/" in request.path and aim.plural != "watch" and request.path.split("/")[3:4] == ["watch"]:
             request.query["watch"] = ["true"]
+        if aim.group == auth.GROUP and request.method in ("POST", "PUT", "PATCH"):
+            auth.refuse_escalation(self.cluster, self.authorizer, user, asked, bodies.glimpse(request))
         if request.method == "POST" and (found := self._asked(request, aim)) is not None:
             return json_answer(found, 201)
         connector = self.cluster.connector

@@ -73,6 +73,14 @@ def read_object(request: Request, kind: str) -> Object:
     return value
 
 
+def glimpse(request: Request) -> Any:
+    """What the body holds, for who looks before it is really read; None when it cannot be read."""
+    try:
+        return protobuf.decode(request.body) if request.body.startswith(protobuf.MAGIC) else load_yaml(request.body)
+    except (protobuf.Malformed, UnicodeDecodeError, yaml.YAMLError):
+        return None
+
+
 def load_yaml(body: bytes) -> Any:
     """YAML 1.1, as the API server takes it: a bare y is a boolean; times stay text."""
     return yaml.load(body, Loader=_TextTimes)

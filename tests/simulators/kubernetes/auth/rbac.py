@@ -1,7 +1,6 @@
 """Role-based access control: which rules hold for a user, and whether one of them allows a request.
 
-https://kubernetes.io/docs/reference/access-authn-authz/rbac/ . Not done: aggregated ClusterRoles, and the check that nobody
-grants rights that they do not have.
+https://kubernetes.io/docs/reference/access-authn-authz/rbac/ . Not done: aggregated ClusterRoles.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 import secrets
 import time
 import uuid
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tests.simulators.kubernetes.auth.users import User, service_account
+from tests.simulators.kubernetes.auth.users import User, account_name, service_account
 from tests.simulators.kubernetes.errors import bad_request, cause, invalid, not_found
 from tests.simulators.kubernetes.store import Object
 
@@ -52,32 +53,39 @@ class Tokens:
         audiences: tuple[str, ...] = (AUDIENCE,),
         pod: Object | None = None,
     ) -> str:
-        metadata, now = account["metadata"], int(time.time())
-        claims: dict[str, Any] = {
-            "aud": list(audiences), "exp": now + seconds, "iat": now, "nbf": now, "iss": AUDIENCE,
-            "jti": str(uuid.uuid4()), "sub": f"system:serviceaccount:{metadata['namespace']}:{metadata['name']}",
-            "kubernetes.io": {
-                "namespace": metadata["namespace"],
-                "serviceaccount": {"name": metadata["name"], "uid": metadata["uid"]},
-            },
+        """A token that ends, with its pod if it has one."""
+        now = int(time.time())
+        bound = {"pod": pod["metadata"]} if pod is not None else {}
+        return self._signed(account, bound, aud=list(audiences), exp=now + seconds, iat=now, nbf=now)
+
+    def issue_endless(self, account: Object, secret: Object) -> str:
+        """A token that holds as long as its Secret."""
+        return self._signed(account, {"secret": secret["metadata"]}, aud=[AUDIENCE])
+
+    def _signed(self, account: Object, bound: dict[str, Object], **claims: Any) -> str:
+        metadata = account["metadata"]
+        parts = {"serviceaccount": metadata, **bound}
+        about = {kind: {"name": each["name"], "uid": each["uid"]} for kind, each in parts.items()}
+        claims |= {
+            "iss": AUDIENCE, "jti": str(uuid.uuid4()), "sub": account_name(metadata["namespace"], metadata["name"]),
+            "kubernetes.io": {"namespace": metadata["namespace"], **about},
         }  # fmt: skip
-        if pod is not None:
-            claims["kubernetes.io"]["pod"] = {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
         text = ".".join(_encode(msgspec.json.encode(each)) for each in ({"alg": "HS256", "typ": "JWT"}, claims))
         return f"{text}.{_encode(self._signature(text))}"
 
     def user(self, token: str, audience: str = AUDIENCE) -> User:
         """Whose token it is.
 
-        :raises BadToken: it is none of ours, expired, for somebody else, or its account or pod is gone.
+        :raises BadToken: it is none of ours, expired, for somebody else, or its account, pod or Secret is gone.
         """
         claims = self._claims(token)
-        if claims["exp"] < time.time() or audience not in claims["aud"]:
+        if claims.get("exp", math.inf) < time.time() or audience not in claims["aud"]:
             raise BadToken
         about = claims["kubernetes.io"]
         account = self._bound("ServiceAccount", about["namespace"], about["serviceaccount"])
-        if "pod" in about:
-            self._bound("Pod", about["namespace"], about["pod"])
+        for key, kind in (("pod", "Pod"), ("secret", "Secret")):
+            if key in about:
+                self._bound(kind, about["namespace"], about[key])
         metadata = account["metadata"]
         return service_account(metadata["namespace"], metadata["name"], metadata["uid"], f"JTI={claims['jti']}")
 

@@ -30,6 +30,8 @@ NEEDED_KEYS = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
 
+ACCOUNT_TOKEN, ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/service-account.name"
+
 
 def claim(obj: Object, old: Object | None) -> Causes:
     spec = obj.get("spec") or {}
@@ -103,6 +105,8 @@ def secret(obj: Object, old: Object | None) -> Causes:
     if old is not None and old.get("type", "") != kind:
         causes.append(invalid("type", kind, "field is immutable"))
     causes += _keys(data, "data")
+    if kind == ACCOUNT_TOKEN and ACCOUNT not in (obj.get("metadata", {}).get("annotations") or {}):
+        causes.append(required(f"metadata.annotations[{ACCOUNT}]"))
     if _decoded_size(data) > LIMIT:
         causes.append(too_long("data", LIMIT))
     for key in NEEDED_KEYS.get(kind, ()):
