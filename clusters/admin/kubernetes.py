@@ -30,13 +30,20 @@ from portal.tenancy.models import Workspace
 
 CONNECTION = ("kubeconfig", "kubeconfig_file", "server", "ca", "token", "client_certificate", "client_key", "through_agent")
 CHOICES = ("gateway", "cors_origins", "prometheus", "imports_to")
-FOUND = ("connection", "kubernetes_version", "capabilities", "rights")
+FOUND = ("connected", "kubernetes_version", "capabilities", "rights")
 MOST_NAMED = 50
 MANIFEST = "inference-portal-rights.yaml"
 
 
-def _pem(rows: int = 4) -> UnfoldAdminTextareaWidget:
-    return UnfoldAdminTextareaWidget(attrs={"rows": rows, "spellcheck": "false", "autocomplete": "off"})
+class UnshownTextarea(UnfoldAdminTextareaWidget):  # type: ignore[misc]  # unfold has no types
+    """For secrets of several lines: a refused form comes back without them, as with a password."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
+def _pem(rows: int = 4, widget: type[UnfoldAdminTextareaWidget] = UnfoldAdminTextareaWidget) -> UnfoldAdminTextareaWidget:
+    return widget(attrs={"rows": rows, "spellcheck": "false", "autocomplete": "off"})
 
 
 class Lines(forms.CharField):
@@ -50,7 +57,7 @@ class PlaceForm(forms.ModelForm[Cluster]):
     """A place with the fields of its Kubernetes connection. Secrets go in and are never shown again."""
 
     kubeconfig = forms.CharField(
-        label=gettext_lazy("Kubeconfig"), required=False, widget=_pem(6), strip=False, max_length=MOST_BYTES,
+        label=gettext_lazy("Kubeconfig"), required=False, widget=_pem(6, UnshownTextarea), strip=False, max_length=MOST_BYTES,
         help_text=gettext_lazy("Paste what “kubectl config view --minify --flatten --raw” prints. Only the address, the CA "
                                "and a token or client certificate are kept; commands and file paths are refused."))
     kubeconfig_file = forms.FileField(label=gettext_lazy("or a kubeconfig file"), required=False,
@@ -63,7 +70,7 @@ class PlaceForm(forms.ModelForm[Cluster]):
     token = forms.CharField(label=gettext_lazy("Token"), required=False, widget=UnfoldAdminPasswordWidget(
         attrs={"autocomplete": "off"}), help_text=gettext_lazy("Of a service account. It is never shown again."))
     client_certificate = Lines(label=gettext_lazy("or a client certificate"), required=False, widget=_pem(), help_text="PEM.")
-    client_key = Lines(label=gettext_lazy("its key"), required=False, widget=_pem(),
+    client_key = Lines(label=gettext_lazy("its key"), required=False, widget=_pem(widget=UnshownTextarea),
                        help_text=gettext_lazy("PEM without a passphrase. It is never shown again."))
     through_agent = forms.BooleanField(
         label=gettext_lazy("Through an agent in the cluster"), required=False, widget=UnfoldBooleanWidget(),
@@ -121,12 +128,13 @@ def save_connection(request: HttpRequest, place: Cluster, form: PlaceForm) -> No
         messages.warning(request, f"{place}: {warning}")
 
 
-def connection_cell(place: Cluster) -> SafeString | str:
-    """Whether the portal gets through, since when, and what the cluster said."""
+def connection_cell(place: Cluster, *, whole: bool = False) -> SafeString | str:
+    """Whether the portal gets through, and since when that was tested; `whole` with what the cluster said."""
     access = access_of(place)
     if access is None:
         return _("not connected yet") if place.kind in KUBERNETES_KINDS else "–"
-    return status_badge(Reach(access.reach).label, COLOURS[access.reach], seen=access.checked_at, note=access.message)
+    return status_badge(Reach(access.reach).label, COLOURS[access.reach], seen=access.checked_at,
+                        note=access.message if whole else "")
 
 
 def version_cell(place: Cluster) -> str:

@@ -31,7 +31,7 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]  # unfold has no type
 
 class NodeInline(ReadOnlyInline):
     model = Node
-    fields = ("name", "ready", "cpu", "memory", "gpus", "message")
+    fields = ("name", "ready", "cpu", "memory", "gpu_room", "message")
     readonly_fields = fields
     show_change_link = True
     per_page = 20
@@ -48,7 +48,7 @@ class NodeInline(ReadOnlyInline):
         return memory_cell(row)
 
     @admin.display(description=gettext_lazy("GPUs"))
-    def gpus(self, row: Any) -> SafeString | str:
+    def gpu_room(self, row: Any) -> SafeString | str:
         return gpu_cell(row)
 
 

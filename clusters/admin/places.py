@@ -73,13 +73,14 @@ class ClusterAdmin(PortalAdmin):
     actions_detail = ("add_host", "add_agent", "test_connection", "refresh", "forget")
 
     def get_fieldsets(self, request: HttpRequest, obj: Cluster | None = None) -> Any:
-        entry = (gettext_lazy("Kubernetes connection"), {"fields": kubernetes.CONNECTION, "classes": ("collapse",)})
+        folded = obj is not None and kubernetes.access_of(obj) is not None
+        entry = (gettext_lazy("Kubernetes connection"), {
+            "fields": kubernetes.CONNECTION, "classes": ("collapse",) if folded else ()})
         if obj is None:
-            about = {"fields": ("name", "kind", "workspace", "description")}
-            return (None, about), (entry[0], {"fields": kubernetes.CONNECTION})
+            return (None, {"fields": ("name", "kind", "workspace", "description")}), entry
         if obj.kind not in KUBERNETES_KINDS:
             return self.base, (gettext_lazy("What is there"), {"fields": (*self.capacity, "message")})
-        found = {"fields": (("connection", "kubernetes_version"), *self.capacity[1:], "capabilities", "rights")}
+        found = {"fields": ("connected", ("kubernetes_version", "cpu"), *self.capacity[1:], "capabilities", "rights")}
         return (self.base, (gettext_lazy("What is there"), found), entry,
                 (gettext_lazy("How it is used"), {"fields": kubernetes.CHOICES}))
 
@@ -139,6 +140,10 @@ class ClusterAdmin(PortalAdmin):
     @admin.display(description=gettext_lazy("connection"), ordering="access__reach")
     def connection(self, row: Cluster) -> SafeString | str:
         return kubernetes.connection_cell(row)
+
+    @admin.display(description=gettext_lazy("connection"))
+    def connected(self, row: Cluster) -> SafeString | str:
+        return kubernetes.connection_cell(row, whole=True)
 
     @admin.display(description=gettext_lazy("Kubernetes version"))
     def kubernetes_version(self, row: Cluster) -> str:

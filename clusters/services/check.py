@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from clusters.capabilities import CAPABILITIES, FAKE_GPU_LABEL
 from clusters.credential import Credential, checked
@@ -90,7 +90,9 @@ def look(kube: Kube, *, at_once: int = AT_ONCE) -> Check:
     missing = missing_rights(kube, {name for name, found in capabilities.items() if found["found"]}, at_once=at_once)
     if not missing:
         return Check(Reach.OK, "", version, user, capabilities)
-    message = _("%(n)d rights are missing, the first: %(verb)s %(resource)s.") % {"n": len(missing), **missing[0]}
+    message = ngettext("A right is missing: %(verb)s %(resource)s.",
+                       "%(n)d rights are missing, the first: %(verb)s %(resource)s.", len(missing)) % {
+                           "n": len(missing), **missing[0]}
     return Check(Reach.FORBIDDEN, message, version, user, capabilities, missing)
 
 

@@ -94,6 +94,7 @@ REFUSED = [
     ({"server": SERVER}, "Give a token, or a client certificate with its key."),
     ({"server": SERVER, "token": "t", "ca": "no pem"}, "no certificate in PEM form"),
     ({"kubeconfig": kubeconfig(), "token": "t"}, "one of them"),
+    ({"server": SERVER, "client_certificate": pair()[0], "client_key": pair(ends=9)[1]}, "does not belong to"),
     ({"kubeconfig_file": SimpleUploadedFile("config", b"x" * 300_000)}, "at most 256 KB"),
     ({"kind": "hosts", "token": "t"}, "has no Kubernetes API"),
 ]
@@ -108,6 +109,7 @@ def test_a_refused_connection_leaves_no_place_and_shows_no_secret(
     assert answer.status_code == 200
     assert words in shown.replace("&#x27;", "'")
     assert not Cluster.objects.exists()
+    assert not [word for word in (TOKEN, "PRIVATE KEY", "current-context", "contexts:") if word in shown]
     assert "keep me" in shown or "description" not in values
 
 
