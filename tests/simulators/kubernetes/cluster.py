@@ -1,9 +1,8 @@
-"""The cluster's one state, and the facade that controllers work through: objects by kind, events, a clock, changes."""
+"""The cluster's one state, and the facade that controllers work through: objects by kind, a clock, changes."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -88,9 +87,6 @@ class Cluster:
             raise LookupError(f"no kind {kind}")
         return found
 
-    def has(self, kind: str) -> bool:
-        return self.kinds.named(kind) is not None
-
     # --- changes and time
 
     def on_change(self, kinds: Iterable[str], callback: Listener) -> None:
@@ -115,29 +111,3 @@ class Cluster:
 
     def now_micro(self) -> str:
         return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-    # --- events
-
-    def record_event(self, obj: Object, type_: str, reason: str, message: str, component: str) -> None:
-        """An Event about the object; the same one again is counted."""
-        metadata, now = obj["metadata"], self.now()
-        namespace = metadata.get("namespace", "default")
-        involved = {
-            "kind": obj.get("kind", ""), "namespace": metadata.get("namespace"), "name": metadata["name"],
-            "uid": metadata.get("uid"), "apiVersion": obj.get("apiVersion"),
-            "resourceVersion": metadata.get("resourceVersion"),
-        }  # fmt: skip
-        for known in self.list("Event", namespace):
-            about = known.get("involvedObject") or {}
-            if (about.get("uid"), known.get("reason"), known.get("message")) == (involved["uid"], reason, message):
-                again = {**known, "count": known.get("count", 1) + 1, "lastTimestamp": now}
-                self.update("Event", again)
-                return
-        self.create("Event", {
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
-            "involvedObject": {key: value for key, value in involved.items() if value},
-            "type": type_, "reason": reason, "message": message, "source": {"component": component},
-            "firstTimestamp": now, "lastTimestamp": now, "count": 1, "eventTime": None,
-            "reportingComponent": component, "reportingInstance": "",
-        }, Options(manager=component, trusted=True))  # fmt: skip

@@ -115,9 +115,19 @@ class Listener:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
     def close(self) -> None:
+        """Ends everything that runs on the loop, and the loop."""
         self.stop()
         if self._thread is not None:
+            asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result(30)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(30)
             self._thread = None
-            self._loop.close()
+        self._loop.close()
+
+    async def _finish(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()
