@@ -15,6 +15,7 @@ from tests.simulators.kubernetes.discovery import Discovery
 from tests.simulators.kubernetes.discovery.groups import version_order
 from tests.simulators.kubernetes.errors import ApiError, PlainError
 from tests.simulators.kubernetes.kinds import Kinds
+from tests.simulators.kubernetes.registry import versions
 from tests.simulators.kubernetes.tables.cells import human, json_path, selector_text
 from tests.simulators.kubernetes.tables.pods import pod_word
 
@@ -163,6 +164,30 @@ def test_every_openapi_document_is_whole(kinds: Kinds) -> None:
 def test_serves_no_other_path(kinds: Kinds, path: str) -> None:
     with pytest.raises(PlainError):
         get(kinds, path)
+
+
+def test_keeps_an_autoscaler_in_two_versions(kinds: Kinds) -> None:
+    first, second = (kinds.get("autoscaling", version, "horizontalpodautoscalers") for version in ("v1", "v2"))
+    assert first is not None
+    assert second is not None
+    spec = {
+        "scaleTargetRef": {"kind": "Deployment", "name": "d"},
+        "maxReplicas": 3,
+        "targetCPUUtilizationPercentage": 50,
+    }
+    given = {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "a"}, "spec": spec}
+    kept = versions.stored(kinds, first, given)
+    assert versions.shown(second, kept)["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 50
+    assert versions.shown(first, kept) == given
+
+
+def test_tells_how_long_a_job_took(kinds: Kinds) -> None:
+    res = kinds.get("batch", "v1", "jobs")
+    assert res is not None
+    status = {"startTime": "2026-01-01T00:00:00Z", "completionTime": "2026-01-01T00:01:30Z", "succeeded": 1}
+    table = tables.render(res, [{"metadata": {"name": "j"}, "spec": {"completions": 1}, "status": status}], {})
+    names = [each["name"] for each in table["columnDefinitions"]]
+    assert table["rows"][0]["cells"][names.index("Duration")] == "90s"
 
 
 def field(number: int, value: bytes | int) -> bytes:

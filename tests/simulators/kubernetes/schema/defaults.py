@@ -190,7 +190,7 @@ def horizontal_pod_autoscaler(obj: Object) -> None:
         "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
     }
     fill(spec, minReplicas=1)
-    if not spec.get("metrics"):
+    if not spec.get("metrics") and obj.get("apiVersion") != "autoscaling/v1":
         spec["metrics"] = [utilization]
 
 

@@ -123,6 +123,12 @@ def seconds_since(timestamp: str) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
 
 
+def lasted(start: str, end: str | None) -> str:
+    """How long something took, or takes by now."""
+    until = datetime.fromisoformat(end) if end else datetime.now(UTC)
+    return human((until - datetime.fromisoformat(start)).total_seconds())
+
+
 def human(seconds: float) -> str:
     """A length of time in its two largest units, as `kubectl` shows it: 45s, 3m20s, 5h, 2d3h, 1y30d."""
     whole = max(int(seconds), 0)

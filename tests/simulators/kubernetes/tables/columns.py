@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulators.kubernetes.tables.cells import NONE, UNKNOWN, age, joined, selector_text
+from tests.simulators.kubernetes.tables.cells import NONE, UNKNOWN, age, joined, lasted, selector_text
 from tests.simulators.kubernetes.tables.pods import pod_cells
 
 Object = dict[str, Any]
@@ -67,7 +67,7 @@ def job(obj: Object) -> list[Any]:
     ended = {each["type"] for each in status.get("conditions") or () if each.get("status") == "True"}
     word = next((each for each in ("Complete", "Failed", "Suspended") if each in ended), "Running")
     done = f"{status.get('succeeded', 0)}/{spec.get('completions', 1)}"
-    took = age(status.get("startTime")) if status.get("startTime") else ""
+    took = lasted(status["startTime"], status.get("completionTime")) if status.get("startTime") else ""
     return [word, done, took, *_template(obj), selector_text(spec.get("selector"))]
 
 
