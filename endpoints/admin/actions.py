@@ -13,7 +13,7 @@ from portal.tenancy.adminkit import actor_of, confirmed
 from .forms import GenerationForm, RollBackForm, ScaleForm, UpdateForm
 from .plan import plan_as_it_is, plan_roll_back, plan_scale, plan_update, previewed
 
-SERVICE_VERBS = ("deploy", "start", "stop", "retry", "scale", "update", "roll_back", "put_back", "accept_drift",
+SERVICE_VERBS = ("deploy", "start", "stop", "retry", "scale", "autoscale", "update", "roll_back", "put_back", "accept_drift",
                  "ignore_drift", "remove")
 
 

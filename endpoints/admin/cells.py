@@ -50,9 +50,11 @@ def state(row: Endpoint) -> SafeString:
 
 def replicas(row: Endpoint) -> SafeString:
     """Ready and wanted; a wish that is not met is blue, since it is meant and not yet seen."""
-    wanted = row.replicas if row.wish == "running" else 0
+    wanted = row.replicas_now if row.wish == "running" else 0
     words = _("%(ready)d of %(wanted)d") % {"ready": row.ready_replicas, "wanted": wanted}
-    return format_html('<span class="num{}">{}</span>', "" if row.ready_replicas == wanted else " is-mean", words)
+    bounds = f" ({row.autoscale['min_replicas']}–{row.autoscale['max_replicas']})" if row.autoscale else ""
+    role = "" if row.ready_replicas == wanted else " is-mean"
+    return format_html('<span class="num{}">{}</span>{}', role, words, bounds)
 
 
 def revision(row: Any) -> SafeString:

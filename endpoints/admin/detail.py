@@ -24,6 +24,7 @@ from portal.tenancy.adminkit import sheet, status_badge
 from portal.tenancy.text import clean
 
 from . import cells, why
+from .scaling import scaling_of
 
 if TYPE_CHECKING:
     from .page import EndpointAdmin
@@ -43,7 +44,8 @@ def context(row: Endpoint) -> dict[str, Any]:
     revisions = list(Revision.objects.filter(endpoint=row).select_related("profile__model", "created_by")[:REVISIONS])
     for revision in revisions:
         revision.note, revision.failure = clean(revision.note, 200), clean(revision.failure, 1000)
-    return {"endpoint": row, "parts": parts(row, ask=False), "revisions": revisions, "curl": curl(row, revisions)}
+    return {"endpoint": row, "parts": parts(row, ask=False), "revisions": revisions, "curl": curl(row, revisions),
+            "scaling": scaling_of(row)}
 
 
 def parts(row: Any, *, ask: bool = True) -> dict[str, SafeString]:

@@ -22,6 +22,7 @@ from portal.tenancy.errors import NotAllowed
 from . import cells, detail, live, logs, why
 from .actions import EndpointActions
 from .forms import EndpointForm
+from .scaling import ScalingPages
 
 FROZEN = ("workspace", "cluster", "name", "public_name")
 
@@ -38,7 +39,7 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(EndpointActions, PortalAdmin):
+class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
     """The list answers what runs where and why not; the add form deploys; the change form wishes something else."""
 
     form = EndpointForm
@@ -46,6 +47,7 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
                     "made")
     list_filter = (AttentionFilter, "status", ("cluster", RelatedOnlyFilter), WorkspaceFilter)
     compressed_fields = False
+    actions_list = ("import_page",)
     list_before_template = "portal/admin/live_list.html"
     search_fields = ("name", "public_name")
     autocomplete_fields = ("workspace", "cluster")
@@ -178,7 +180,7 @@ class EndpointAdmin(EndpointActions, PortalAdmin):
             path("<int:pk>/log/live/", view(self.log_live), name="endpoints_endpoint_log_live"),
             path("<int:pk>/log/text/", view(self.log_text), name="endpoints_endpoint_log_text"),
         ]
-        return [*own, *super().get_urls()]
+        return [*own, *self.scaling_urls(), *super().get_urls()]
 
     def live_list(self, request: HttpRequest) -> HttpResponse:
         return live.answer_list(self, request)

@@ -16,6 +16,7 @@ from unfold.widgets import (
 )
 
 from clusters.states import ClusterKind
+from models_catalog.argument_form import ArgumentsField
 from models_catalog.models import Artifact, CatalogModel, Profile
 
 GIB = 1024**3
@@ -69,6 +70,7 @@ class BytesFormMixin:
 
 
 class ProfileForm(BytesFormMixin, forms.ModelForm[Profile]):
+    arguments = ArgumentsField(label=_("Engine arguments"))
     places = forms.MultipleChoiceField(label=_("Kinds of place"), required=False, choices=ClusterKind.choices,
                                        widget=UnfoldAdminCheckboxSelectMultipleWidget, help_text=_("None means any."))
     memory_bytes = GibField(label=_("Memory, GiB"))
@@ -78,6 +80,12 @@ class ProfileForm(BytesFormMixin, forms.ModelForm[Profile]):
     class Meta:
         model = Profile
         fields = "__all__"  # noqa: DJ007  the admin page lists them
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        arguments = self.fields.get("arguments")
+        if isinstance(arguments, ArgumentsField) and self.instance.pk:
+            arguments.take_table(self.instance.release)
 
     def clean_gpu_memory_bytes(self) -> int:
         return self.cleaned_data["gpu_memory_bytes"] or 0

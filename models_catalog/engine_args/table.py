@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,13 @@ def load_table(kind: str, version: str) -> Table | None:
     data = json.loads(path.read_text())
     options = {row["name"]: _option(row) for row in data["options"] if row["name"] in PERMITTED}
     return Table(data["engine"], data["version"], options, frozenset(data["refused"]), data["aliases"])
+
+
+def newest_table(kind: str = "vllm") -> Table | None:
+    """That of the newest release of which we have one."""
+    versions = [path.stem.removeprefix(f"{kind}-") for path in FOLDER.glob(f"{kind}-[0-9]*.json")]
+    newest = max(versions, key=lambda version: [int(part) for part in re.findall(r"[0-9]+", version)], default="")
+    return load_table(kind, newest) if newest else None
 
 
 def _option(row: dict[str, Any]) -> Option:

@@ -90,8 +90,27 @@
     }
   }
 
+  // The search box over engine options: groups without a match close and fade, those with one open.
+  function searching() {
+    for (const box of document.querySelectorAll("[data-options-search]")) {
+      const groups = [...box.closest("[data-options]").querySelectorAll("details")];
+      const before = groups.map((group) => group.open);
+      box.addEventListener("input", () => {
+        const wanted = box.value.trim().toLowerCase();
+        groups.forEach((group, i) => {
+          const options = [...group.querySelectorAll("[data-option]")];
+          for (const option of options) option.hidden = !option.dataset.option.toLowerCase().includes(wanted);
+          const found = options.some((option) => !option.hidden);
+          group.hidden = options.length > 0 && !found;
+          group.open = wanted ? found : before[i];
+        });
+      });
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     tick();
+    searching();
     setInterval(tick, 1000);
     copying();
     for (const log of document.querySelectorAll("pre[data-end]")) log.scrollTop = log.scrollHeight;

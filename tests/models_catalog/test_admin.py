@@ -158,9 +158,11 @@ def test_profile_memory_is_written_in_gib_and_untouched_bytes_stay_exact(operato
 
 
 def test_kinds_of_place_are_ticked_and_json_is_readable(operator: Client) -> None:
-    profile = make_profile(arguments={"seed": 1, "max-model-len": 4096})
+    profile = make_profile(arguments={"seed": 1, "max-model-len": 4096}, environment={"NCCL_DEBUG": "WARN"})
     page = url(Profile, "change", profile.pk)
-    assert '{\n  &quot;seed&quot;: 1,' in operator.get(page).content.decode()
+    shown = operator.get(page).content.decode()
+    assert '{\n  &quot;NCCL_DEBUG&quot;: &quot;WARN&quot;' in shown
+    assert 'name="arguments__seed" value="1"' in shown
     assert operator.post(page, form_of(operator, page) | {"places": ["hosts", "kubernetes"]}).status_code == 302
     profile.refresh_from_db()
     assert (profile.places, profile.arguments) == (["hosts", "kubernetes"], {"seed": 1, "max-model-len": 4096})

@@ -1,0 +1,125 @@
+"""Triggers of autoscaling as rows: a type, and the fields of that type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from endpoints.autoscale.check import MOST_REPLICAS, SECONDS
+from endpoints.autoscale.signals import SIGNALS
+from endpoints.autoscale.triggers import TRIGGERS, Key, TriggerType
+
+from .forms import GenerationForm
+
+ROWS = 4
+JOINT = "__"
+
+
+class TriggersWidget(forms.Widget):
+    """The triggers there are, and empty rows up to ROWS; the page shows the fields of the chosen type only."""
+
+    template_name = "endpoints/triggers.html"
+
+    def use_required_attribute(self, initial: Any) -> bool:
+        return False
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[dict[str, Any]]:
+        rows = [self._row(data, f"{name}{JOINT}{index}") for index in range(ROWS)]
+        return [row for row in rows if row["type"]]
+
+    def _row(self, data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        def text(name: str) -> str:
+            return str(data.get(f"{prefix}{JOINT}{name}", "")).strip()
+
+        kind = text("type")
+        keys = TRIGGERS[kind].keys if kind in TRIGGERS else {}
+        metadata = {key: found for key in keys if (found := text(f"{kind}{JOINT}{key}"))}
+        return {"type": kind, "metadata": metadata, "metric_type": text("metric_type"),
+                "authentication": text("authentication")}
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        rows = [*(value or []), *[{}] * ROWS][:ROWS]
+        return {**super().get_context(name, None, attrs), "rows": [
+            self._shown(f"{name}{JOINT}{index}", row, index + 1) for index, row in enumerate(rows)]}
+
+    def _shown(self, prefix: str, row: Mapping[str, Any], number: int) -> dict[str, Any]:
+        kinds = [("", _now("– none –")), *((kind, str(rule.label)) for kind, rule in TRIGGERS.items())]
+        metric_types = [("", _now("as it fits")), *((one, one) for one in ("AverageValue", "Value", "Utilization"))]
+        return {
+            "number": number, "type": self._field(prefix, "type", UnfoldAdminSelectWidget(choices=kinds), row.get("type", "")),
+            "metric_type": self._field(prefix, "metric_type", UnfoldAdminSelectWidget(choices=metric_types),
+                                       row.get("metric_type", "")),
+            "authentication": self._field(prefix, "authentication", UnfoldAdminTextInputWidget(),
+                                          row.get("authentication", "")),
+            "kinds": [self._kind(prefix, kind, rule, row) for kind, rule in TRIGGERS.items()],
+        }
+
+    def _kind(self, prefix: str, kind: str, rule: TriggerType, row: Mapping[str, Any]) -> dict[str, Any]:
+        stored = row.get("metadata", {}) if row.get("type") == kind else {}
+        fields = [{**self._field(f"{prefix}{JOINT}{kind}", key, _input(one), stored.get(key, "")), "key": key, "rule": one}
+                  for key, one in rule.keys.items()]
+        return {"type": kind, "rule": rule, "fields": fields}
+
+    def _field(self, prefix: str, name: str, widget: forms.Widget, value: str) -> dict[str, Any]:
+        whole = f"{prefix}{JOINT}{name}"
+        return {"id": f"id_{whole}", "input": widget.render(whole, value, {"id": f"id_{whole}"})}
+
+
+def _input(key: Key) -> forms.Widget:
+    choices: list[tuple[str, str]] = [(one, one) for one in key.choices if not key.many]
+    if key.kind == "signal":
+        choices = [(name, f"{signal.label} ({name})") for name, signal in SIGNALS.items()]
+    if key.kind == "switch":
+        choices = [("true", "true"), ("false", "false")]
+    if choices:
+        return UnfoldAdminSelectWidget(choices=[("", "–"), *choices])  # type: ignore[no-any-return]
+    return UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"})  # type: ignore[no-any-return]
+
+
+class TriggersField(forms.Field):
+    widget = TriggersWidget
+
+    def clean(self, value: Any) -> list[dict[str, Any]]:
+        """As they were entered; the service checks them."""
+        found: list[dict[str, Any]] = value or []
+        return found
+
+
+def _seconds(name: str, label: Any, help_text: Any) -> forms.IntegerField:
+    least, most, default = SECONDS[name]
+    return forms.IntegerField(label=label, min_value=least, max_value=most, initial=default, help_text=help_text,
+                              widget=UnfoldAdminIntegerFieldWidget())
+
+
+class AutoscaleForm(GenerationForm):
+    """Bounds, triggers and times. Without a trigger the number of replicas is people's again."""
+
+    min_replicas = forms.IntegerField(label=_("At least"), min_value=0, max_value=MOST_REPLICAS, initial=1,
+                                      widget=UnfoldAdminIntegerFieldWidget(), help_text=_(
+        "0 lets the last replica go; that needs a trigger that can start one again: HTTP, a queue, or a query of your own."))
+    max_replicas = forms.IntegerField(label=_("At most"), min_value=1, max_value=MOST_REPLICAS, initial=4,
+                                      widget=UnfoldAdminIntegerFieldWidget(),
+                                      help_text=_("Counts against the workspace's limits."))
+    triggers = TriggersField(label=_("More replicas when"), required=False, help_text=_(
+        "Each of them can ask for more; the highest wish wins. None at all switches autoscaling off."))
+    polling_seconds = _seconds("polling_seconds", _("Looks every, seconds"), "")
+    cooldown_seconds = _seconds("cooldown_seconds", _("Before the last one goes, seconds"), _("Only for scale to zero."))
+    stabilisation_up_seconds = _seconds("stabilisation_up_seconds", _("Before more start, seconds"), "")
+    stabilisation_down_seconds = _seconds("stabilisation_down_seconds", _("Before some go, seconds"), _(
+        "Long enough that a pause between calls takes no replica away."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if len(self.rows) == 1:
+            self.initial.update(self.rows[0].autoscale)
+
+
+def wish_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The wish for the service: {} without a trigger."""
+    names = ("min_replicas", "max_replicas", "triggers", *SECONDS)
+    return {name: values[name] for name in names} if values["triggers"] else {}
