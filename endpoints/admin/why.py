@@ -47,7 +47,8 @@ def answer(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
         "badge": cells.badge(row, big=True), "role": COLOURS[row.status], "first": found.first,
         "shown": [_shown(one) for one in found.first.shown_by], "others": found.others, "sure": _sure(found.first),
         "replicas": replicas(seen), "conditions": [_condition(one) for one in seen.conditions],
-        "events": [_event(one) for one in seen.events[:EVENTS]], "lines": _lines(found), "seen": seen,
+        "warnings": [_event(one) for one in seen.events if one.warning][:EVENTS],
+        "ordinary": [_event(one) for one in seen.events if not one.warning][:EVENTS], "lines": _lines(found), "seen": seen,
     })
     response["Cache-Control"] = "no-store"
     return response

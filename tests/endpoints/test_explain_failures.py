@@ -114,10 +114,10 @@ def scene(sim: Simulator, cast: Cast) -> Iterator[Scene]:
         made = Scene(sim, cast, make_kubernetes_place(sim, capabilities={"keda": {"found": True}}), undo)
         yield made
         undo.close()
-        _forget(sim, made.namespace)
+        clear_namespace(sim, made.namespace)
 
 
-def _forget(sim: Simulator, namespace: str) -> None:
+def clear_namespace(sim: Simulator, namespace: str) -> None:
     """Free what the test's pods held, before the next one asks for it."""
     with suppress(Refused):
         sim.client().delete("v1", "namespaces", "", namespace)

@@ -23,11 +23,13 @@ from endpoints.targets.base import LOG_CHARS, LOG_LINES, Placement, Spec, asked_
 from portal.tenancy.text import clean
 
 from .keda import scaler_name
-from .names import LWS_GROUP_INDEX, LWS_WORKER_INDEX
+from .names import LWS_WORKER_INDEX
 from .pod import GPU
+from .replicas import index_of, number
+from .seen import Condition as Seen
+from .seen import ContainerStatus, Meta, Pod, PodStatus, Struct, Waiting
 from .weights import claim_of
 
-POD_INDEX = "apps.kubernetes.io/pod-index"
 ENGINE = "engine"
 MOST_CALLS = 8
 MOST_EVENTS = 100
@@ -38,86 +40,40 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 TELLING = ("failed liveness probe", "failed startup probe", "Preempted by")
 
 
-class _Struct(msgspec.Struct, rename="camel", frozen=True):
-    """Only the fields that are looked at; what a server leaves out or sends as null has a default."""
-
-
-class _Ended(_Struct, frozen=True):
-    exit_code: int = 0
-    reason: str = ""
-    message: str = ""
-    finished_at: datetime | None = None
-
-
-class _Waiting(_Struct, frozen=True):
-    reason: str = ""
-    message: str = ""
-
-
-class _State(_Struct, frozen=True):
-    waiting: _Waiting | None = None
-    terminated: _Ended | None = None
-
-
-class _Container(_Struct, frozen=True):
-    name: str
-    ready: bool = False
-    restart_count: int = 0
-    state: _State = _State()
-    last_state: _State = _State()
-
-
-class _Condition(_Struct, frozen=True):
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-    last_transition_time: datetime | None = None
-
-
-class _Status(_Struct, frozen=True):
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
-    conditions: tuple[_Condition, ...] | None = ()
-    container_statuses: tuple[_Container, ...] | None = ()
-    init_container_statuses: tuple[_Container, ...] | None = ()
-    start_time: datetime | None = None
-
-
-class _Meta(_Struct, frozen=True):
-    name: str
-    labels: Mapping[str, str] | None = None
-    deletion_timestamp: datetime | None = None
+class _Meta(Meta, frozen=True):
     creation_timestamp: datetime | None = None
 
 
-class _PodSpec(_Struct, frozen=True):
-    node_name: str = ""
+class _Status(PodStatus, frozen=True):
+    init_container_statuses: list[ContainerStatus] | None = None
+    start_time: datetime | None = None
 
 
-class Pod(_Struct, frozen=True):
-    metadata: _Meta
-    spec: _PodSpec = _PodSpec()
+class WholePod(Pod, frozen=True):
+    """A pod with what only an explanation needs."""
+
+    metadata: _Meta = _Meta()
     status: _Status = _Status()
 
 
-class _Ref(_Struct, frozen=True):
+class _Ref(Struct, frozen=True):
     kind: str = ""
     name: str = ""
 
 
-class _Series(_Struct, frozen=True):
+class _Series(Struct, frozen=True):
     count: int = 1
     last_observed_time: datetime | None = None
 
 
-class ClusterEvent(_Struct, frozen=True):
-    metadata: _Meta
-    involved_object: _Ref
-    reason: str = ""
-    message: str = ""
-    type: str = ""
+class ClusterEvent(Struct, frozen=True):
+    """An event of either form, core/v1 or events.k8s.io."""
+
+    metadata: _Meta = _Meta()
+    involved_object: _Ref = _Ref()
+    reason: str | None = ""
+    message: str | None = ""
+    type: str | None = ""
     count: int | None = 1
     series: _Series | None = None
     first_timestamp: datetime | None = None
@@ -236,68 +192,48 @@ def read_log(kube: Kube, spec: Spec, *, replica: int, previous: bool, lines: int
     return kube.read_log(spec.namespace, mine[0].name, mine[0].container, lines=lines, previous=previous)
 
 
-def _pods(kube: Kube, spec: Spec) -> list[Pod]:
-    return kube.list(POD, Pod, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
+def _pods(kube: Kube, spec: Spec) -> list[WholePod]:
+    return kube.list(POD, WholePod, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
 
 
-def replica_of(pod: Pod, simulated: Collection[str] = ()) -> Replica:
+def replica_of(pod: WholePod, simulated: Collection[str] = ()) -> Replica:
     """A pod as evidence. Pure."""
-    labels, status = pod.metadata.labels or {}, pod.status
-    conditions = {condition.type: condition for condition in status.conditions or ()}
+    status, placed, ready = pod.status, pod.condition("PodScheduled"), pod.condition("Ready")
     told = _telling(status)
     ended = told.state.terminated or told.last_state.terminated
-    waiting, placed = told.state.waiting or _Waiting(), conditions.get("PodScheduled")
+    waiting = told.state.waiting or Waiting()
     thrown_out = status.phase == "Failed" and bool(status.reason)
     return Replica(
-        name=pod.metadata.name, index=_index(pod), phase=status.phase, node=pod.spec.node_name,
-        ready=_is("Ready", conditions) and not pod.metadata.deletion_timestamp, revision=_number(labels.get(REVISION, "")),
+        name=pod.metadata.name, index=index_of(pod), phase=status.phase, node=pod.spec.node_name,
+        ready=ready.status == "True" and not pod.metadata.deletion_timestamp, revision=number(pod.metadata.label(REVISION)),
         waiting=waiting.reason, message=clean(waiting.message, SAID),
         ended=status.reason if thrown_out else ended.reason if ended else "",
         ended_because=clean(status.message if thrown_out else ended.message if ended else "", SAID),
         exit_code=ended.exit_code if ended else None, restarts=told.restart_count,
-        unplaced=clean(placed.message, SAID) if placed and placed.status == "False" else "",
-        made_at=pod.metadata.creation_timestamp, since=_since(conditions) or status.start_time,
+        unplaced=clean(placed.message or "", SAID) if placed.status == "False" else "",
+        made_at=pod.metadata.creation_timestamp, since=ready.last_transition_time or status.start_time,
         ended_at=ended.finished_at if ended else None, container=told.name, simulated=pod.spec.node_name in simulated,
-        leads=labels.get(LWS_WORKER_INDEX, "0") == "0", going=pod.metadata.deletion_timestamp is not None)
+        leads=pod.metadata.label(LWS_WORKER_INDEX) in ("", "0"), going=pod.metadata.deletion_timestamp is not None)
 
 
-def _telling(status: _Status) -> _Container:
+def _telling(status: _Status) -> ContainerStatus:
     """The container whose state matters: one that prepares the pod and has not ended well, else the engine."""
     for container in status.init_container_statuses or ():
         ended = container.state.terminated
         if not container.ready and (ended is None or ended.exit_code):
             return container
     own = {container.name: container for container in status.container_statuses or ()}
-    return own.get(ENGINE) or next(iter(own.values()), _Container(ENGINE))
-
-
-def _is(type_: str, conditions: Mapping[str, _Condition]) -> bool:
-    return type_ in conditions and conditions[type_].status == "True"
-
-
-def _since(conditions: Mapping[str, _Condition]) -> datetime | None:
-    """When it last became ready, or stopped being so."""
-    return conditions["Ready"].last_transition_time if "Ready" in conditions else None
-
-
-def _index(pod: Pod) -> int:
-    """The number of the replica: the pod's in a StatefulSet, its group's in a LeaderWorkerSet."""
-    labels = pod.metadata.labels or {}
-    named = labels.get(LWS_GROUP_INDEX) or labels.get(POD_INDEX) or pod.metadata.name.rpartition("-")[2]
-    return _number(named)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    return own.get(ENGINE) or next(iter(own.values()), ContainerStatus(name=ENGINE))
 
 
 def happening_of(event: ClusterEvent) -> Happening:
     """An event of either form: the older one counts, the newer one has a series. Pure."""
     series = event.series or _Series()
     last = series.last_observed_time or event.last_timestamp or event.event_time or event.metadata.creation_timestamp
-    message = clean(event.message, SAID)
+    message = clean(event.message or "", SAID)
     return Happening(
-        object=f"{event.involved_object.kind}/{event.involved_object.name}", reason=clean(event.reason, 128), message=message,
+        object=f"{event.involved_object.kind}/{event.involved_object.name}", reason=clean(event.reason or "", 128),
+        message=message,
         warning=event.type == "Warning" or any(words in message for words in TELLING),
         count=max(series.count, event.count or 1), first=event.first_timestamp or event.event_time, last=last)
 
@@ -306,9 +242,9 @@ def conditions_of(kind: str, found: Mapping[str, Any], listed: Any) -> Iterator[
     """The conditions in an object's status, as evidence. Pure."""
     name = clean(found.get("metadata", {}).get("name", ""), 253)
     try:
-        told = msgspec.convert(listed or (), tuple[_Condition, ...])
+        told = msgspec.convert(listed or (), tuple[Seen, ...])
     except msgspec.ValidationError:  # A controller of somebody else's wrote it; a form that we don't know tells nothing.
         return
     for one in told:
-        yield Condition(f"{kind}/{name}", clean(one.type, 64), clean(one.status, 16), clean(one.reason, 128),
-                        clean(one.message, SAID), one.last_transition_time)
+        yield Condition(f"{kind}/{name}", clean(one.type, 64), clean(one.status, 16), clean(one.reason or "", 128),
+                        clean(one.message or "", SAID), one.last_transition_time)

@@ -30,7 +30,7 @@ TERMINATING = "Terminating"
 def replica_of(pod: Pod) -> ReplicaSeen:
     status = _engine(pod)
     seen = ReplicaSeen(
-        key=pod.metadata.name, index=index_of(pod), revision=_number(pod.metadata.label(REVISION)), ready=_is_ready(pod),
+        key=pod.metadata.name, index=index_of(pod), revision=number(pod.metadata.label(REVISION)), ready=_is_ready(pod),
         phase="Ready", where=clean(pod.spec.node_name, 253), restarts=status.restart_count if status else 0)
     if pod.metadata.deletion_timestamp is not None:
         return replace(seen, ready=False, phase=TERMINATING, message=_("is being stopped"),
@@ -52,7 +52,7 @@ def replicas_of(pods: Iterable[Pod], size: int) -> list[ReplicaSeen]:
 
 def group_of(pods: Iterable[Pod], size: int) -> ReplicaSeen:
     """One replica over several pods: what its leader says, unless a worker is worse off. Ready when all are there."""
-    members = sorted(pods, key=lambda pod: _number(pod.metadata.label(LWS_WORKER_INDEX)))
+    members = sorted(pods, key=lambda pod: number(pod.metadata.label(LWS_WORKER_INDEX)))
     seen = [replica_of(pod) for pod in members]
     worst = next((each for each in seen if each.broken), None) or next((each for each in seen if not each.ready), seen[0])
     leads = seen[0]
@@ -64,10 +64,11 @@ def group_of(pods: Iterable[Pod], size: int) -> ReplicaSeen:
 
 def index_of(pod: Pod) -> int:
     group = pod.metadata.label(LWS_GROUP_INDEX)
-    return _number(group or pod.metadata.name.rpartition("-")[2])
+    return number(group or pod.metadata.name.rpartition("-")[2])
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """A label's number; 0 for anything else."""
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
