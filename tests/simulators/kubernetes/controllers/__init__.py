@@ -71,7 +71,8 @@ class Controllers:
             cluster.mutating.append(self.operators["leaderworkerset"].complete)
 
     def close(self) -> None:
-        """Gives up the ports that gateways listen on. For the cluster's loop."""
+        """Gives up the ports that gateways listen on, and the connections to engines. For the cluster's loop."""
+        self.connector.upstream.close()
         if "gateway" in self.operators:
             for listener in self.operators["gateway"].listeners.values():
                 listener.close()

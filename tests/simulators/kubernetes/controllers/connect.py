@@ -14,7 +14,7 @@ from tests.simulators.kubernetes.errors import ApiError, bad_request, method_not
 
 from .base import Object, annotations_of, is_ready, name_of, namespace_of, terminating
 from .services import container_port
-from .upstream import Unreachable, end_to_end, fetch
+from .upstream import Unreachable, Upstream, end_to_end
 
 if TYPE_CHECKING:
     from tests.simulators.kubernetes.controllers import Controllers
@@ -27,6 +27,7 @@ HANDLED = {("pods", "log"), ("pods", "eviction"), ("pods", "proxy"), ("services"
 class Connector:
     def __init__(self, controllers: Controllers, engine_url: str | None) -> None:
         self.controllers, self.hands, self.engine_url = controllers, controllers.hands, engine_url
+        self.upstream = Upstream()
 
     def takes(self, aim: Target) -> bool:
         return not aim.group and (aim.plural, aim.subresource) in HANDLED
@@ -85,7 +86,7 @@ class Connector:
         if engine is None:
             raise unavailable(f"error trying to reach service: dial tcp {address}: connect: connection refused")
         try:
-            reply = await fetch(engine, method, path, headers, body)
+            reply = await self.upstream.fetch(engine, method, path, headers, body)
         except Unreachable as error:
             real = urlsplit(engine).netloc
             raise unavailable(f"error trying to reach service: {str(error).replace(real, address)}") from error

@@ -32,6 +32,7 @@ class Scheduler(Controller):
         self.rooms: dict[str, Room] = {}
         self.taken: dict[str, tuple[str, Any]] = {}  # pod's uid → its node and requests
         self.waiting: dict[Key, None] = {}
+        rules.listeners.append(lambda rule: self.retry())
 
     def changed(self, event: str, kind: str, obj: Object, old: Object | None) -> None:
         if kind == "Pod":

@@ -33,51 +33,68 @@ def end_to_end(headers: Iterable[tuple[str, str]], *drop: str) -> Headers:
     return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP and name.lower() not in drop]
 
 
-async def fetch(base: str, method: str, path: str, headers: Headers, body: bytes) -> Reply:
-    """Asks a plain HTTP server.
+class Upstream:
+    """The connections that are open; `close` ends them, for a cluster that stops in the middle of an answer."""
 
-    :raises Unreachable: no answer.
-    """
-    url = urlsplit(base)
-    try:
-        reader, writer = await asyncio.open_connection(url.hostname, url.port or 80)
-    except OSError as error:
-        raise Unreachable(
-            f"dial tcp {url.hostname}:{url.port}: connect: {(error.strerror or str(error)).lower()}"
-        ) from error
-    connection = h11.Connection(h11.CLIENT)
-    sent = end_to_end(headers, "host", "content-length", "expect")
-    sent += [("host", url.netloc), ("content-length", str(len(body))), ("connection", "close")]
-    try:
-        writer.write(
-            connection.send(h11.Request(method=method, target=url.path.rstrip("/") + path or "/", headers=sent)) or b""
-        )
-        writer.write((connection.send(h11.Data(body)) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-        await writer.drain()
-        response = await _next(connection, reader)
-        while isinstance(response, h11.InformationalResponse):
-            response = await _next(connection, reader)
-    except (OSError, h11.ProtocolError) as error:
+    def __init__(self) -> None:
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def close(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def fetch(self, base: str, method: str, path: str, headers: Headers, body: bytes) -> Reply:
+        """Asks a plain HTTP server.
+
+        :raises Unreachable: no answer.
+        """
+        url = urlsplit(base)
+        try:
+            reader, writer = await asyncio.open_connection(url.hostname, url.port or 80)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise Unreachable(f"dial tcp {url.hostname}:{url.port}: connect: {why}") from error
+        self._open.add(writer)
+        sent = end_to_end(headers, "host", "content-length", "expect")
+        sent += [("host", url.netloc), ("content-length", str(len(body))), ("connection", "close")]
+        connection = h11.Connection(h11.CLIENT)
+        try:
+            request = h11.Request(method=method, target=url.path.rstrip("/") + path or "/", headers=sent)
+            parts = [connection.send(each) or b"" for each in (request, h11.Data(body), h11.EndOfMessage())]
+            writer.write(b"".join(parts))
+            await writer.drain()
+            response = await headers_of(connection, reader)
+        except BaseException as error:  # whoever asked may have left: the connection ends with any failure
+            self._end(writer)
+            if isinstance(error, (OSError, h11.ProtocolError)):
+                raise Unreachable(str(error)) from error
+            raise
+        got = [(name.decode().lower(), value.decode("latin-1")) for name, value in response.headers.raw_items()]
+        return Reply(response.status_code, end_to_end(got), self._body(connection, reader, writer))
+
+    async def _body(
+        self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> AsyncIterator[bytes]:
+        try:
+            while isinstance(event := await following(connection, reader), h11.Data):
+                yield bytes(event.data)
+        finally:
+            self._end(writer)
+
+    def _end(self, writer: asyncio.StreamWriter) -> None:
+        self._open.discard(writer)
         writer.close()
-        raise Unreachable(str(error)) from error
-    if not isinstance(response, h11.Response):
-        writer.close()
-        raise Unreachable("EOF")
-    got = [(name.decode().lower(), value.decode("latin-1")) for name, value in response.headers.raw_items()]
-    return Reply(response.status_code, end_to_end(got), _body(connection, reader, writer))
 
 
-async def _next(connection: h11.Connection, reader: asyncio.StreamReader) -> object:
-    while (event := connection.next_event()) is h11.NEED_DATA:
-        connection.receive_data(await reader.read(CHUNK))
+async def headers_of(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Response:
+    """:raises h11.ProtocolError: the server left before its headers."""
+    while not isinstance(event := await following(connection, reader), h11.Response):
+        if not isinstance(event, h11.InformationalResponse):
+            raise h11.RemoteProtocolError("EOF")
     return event
 
 
-async def _body(
-    connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> AsyncIterator[bytes]:
-    try:
-        while isinstance(event := await _next(connection, reader), h11.Data):
-            yield bytes(event.data)
-    finally:
-        writer.close()
+async def following(connection: h11.Connection, reader: asyncio.StreamReader) -> object:
+    while (event := connection.next_event()) is h11.NEED_DATA:
+        connection.receive_data(await reader.read(CHUNK))
+    return event

@@ -22,7 +22,7 @@ class Kubelet:
         self._turns: dict[str, int] = {}
         self._addresses = 0
         self.stopped: Callable[[str], None] = lambda uid: None
-        rules.changed = self._rule_changed
+        rules.listeners.append(self._rule_changed)
         cluster.on_change(("Pod",), self._changed)
 
     def _changed(self, event: str, kind: str, pod: Object, old: Object | None) -> None:
@@ -148,31 +148,29 @@ class Kubelet:
         ended = report.terminated(137, now, now)
         message = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 51200Ki. "
         status = report.status(
-            pod, "Failed", now, self._where(pod), started=False, initialized=True, ready=False,
+            pod, "Failed", now, (self._host(pod), ""), started=False, initialized=True, ready=False,
             containers=[report.container_status(each, pod, ended) for each in pod["spec"]["containers"]],
         )  # fmt: skip
         self.cluster.put_status("Pod", pod, {**status, "reason": "Evicted", "message": message})
         self.cluster.record_event(pod, "Warning", "Evicted", message, "kubelet")
 
     def _write(self, pod: Object, phase: str, **flags: Any) -> None:
-        own = (
-            self._where(pod)
-            if flags["started"] or (pod.get("status") or {}).get("podIP")
-            else (self._where(pod)[0], "")
-        )
-        status = report.status(pod, phase, self.cluster.now(), own, **flags)
+        addressed = flags["started"] or (pod.get("status") or {}).get("podIP")
+        addresses = self._host(pod), self._address(pod) if addressed else ""
+        status = report.status(pod, phase, self.cluster.now(), addresses, **flags)
         self.cluster.put_status("Pod", pod, status)
 
-    def _where(self, pod: Object) -> tuple[str, str]:
-        """The addresses of the node and of the pod; a pod keeps the one it got."""
-        node = self.cluster.get("Node", "", pod["spec"]["nodeName"])
-        addresses = ((node or {}).get("status") or {}).get("addresses") or ()
-        host = next((each["address"] for each in addresses if each["type"] == "InternalIP"), "10.0.0.1")
-        own = (pod.get("status") or {}).get("podIP")
-        if not own:
-            self._addresses += 1
-            own = f"10.244.{self._addresses >> 8 & 255}.{self._addresses & 255}"
-        return host, own
+    def _host(self, pod: Object) -> str:
+        node = self.cluster.get("Node", "", pod["spec"]["nodeName"]) or {}
+        addresses = (node.get("status") or {}).get("addresses") or ()
+        return next((each["address"] for each in addresses if each["type"] == "InternalIP"), "10.0.0.1")
+
+    def _address(self, pod: Object) -> str:
+        """A pod keeps the address that it got."""
+        if own := (pod.get("status") or {}).get("podIP"):
+            return str(own)
+        self._addresses += 1
+        return f"10.{244 + (self._addresses >> 16)}.{self._addresses >> 8 & 255}.{self._addresses & 255}"
 
     def _tell(self, pod: Object, state: str, argument: str) -> None:
         for container in pod["spec"]["containers"]:

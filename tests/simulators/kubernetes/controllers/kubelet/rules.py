@@ -70,20 +70,24 @@ class Rule:
 
 
 class Rules:
-    """The rules in force; a later one wins. `changed` is called with a rule that came or went."""
+    """The rules in force; a later one wins. `listeners` are called with a rule that came or went."""
 
     def __init__(self) -> None:
         self._rules: list[Rule] = []
-        self.changed: Callable[[Rule], None] = lambda rule: None
+        self.listeners: list[Callable[[Rule], None]] = []
 
     def add(self, rule: Rule) -> None:
         self._rules.append(rule)
-        self.changed(rule)
+        self._tell(rule)
 
     def remove(self, rule: Rule) -> None:
         if rule in self._rules:
             self._rules.remove(rule)
-            self.changed(rule)
+            self._tell(rule)
+
+    def _tell(self, rule: Rule) -> None:
+        for listener in self.listeners:
+            listener(rule)
 
     def of(self, pod: Mapping[str, Any]) -> Rule | None:
         return next((rule for rule in reversed(self._rules) if rule.takes(pod)), None)
