@@ -23,7 +23,7 @@ def status_faults(expected: dict[str, Any], actual: Any, bindings: Bindings) -> 
     if not isinstance(actual, dict) or actual.get("kind") != "Status":
         yield f"no Status: {actual!r:.300}"
         return
-    for field in ("status", "reason", "code"):
+    for field in ("apiVersion", "status", "reason", "code"):
         if expected.get(field) != actual.get(field):
             yield f"{field}: {actual.get(field)!r} is not {expected.get(field)!r} ({actual.get('message')})"
     if "metadata" in expected:
