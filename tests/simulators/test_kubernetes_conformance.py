@@ -20,6 +20,10 @@ TOPICS = [each for each in os.environ.get("CONFORMANCE_TOPICS", "").split(",") i
 CASES = [(topic, name, steps) for topic, name, steps in cases(CORPUS) if not TOPICS or topic in TOPICS]
 UNCLAIMED: dict[str, str] = {}
 """Cases that are not answered as recorded, each with its reason. It may only shrink: one that holds after all fails."""
+RACES: dict[tuple[str, int], str] = {
+    ("node-not-ready", 11): "read right after a delete: the StatefulSet's controller has counted again or has not yet",
+}
+"""Single steps whose body depends on who was faster, in a real cluster as well: only their HTTP status is compared."""
 
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the recorded exchanges are not part of the project")
 
@@ -39,7 +43,7 @@ def marked(topic: str, name: str, steps: list[Step]) -> object:
 
 @pytest.mark.parametrize("steps", [marked(*case) for case in CASES])
 def test_answers_as_recorded(cluster: Simulator, steps: list[Step]) -> None:
-    player = Player(cluster, speed=SPEED)
+    player = Player(cluster, speed=SPEED, races=RACES)
     try:
         faults = player.play(steps)
     finally:
@@ -48,4 +52,6 @@ def test_answers_as_recorded(cluster: Simulator, steps: list[Step]) -> None:
 
 
 def test_leaves_no_unknown_case_unclaimed() -> None:
-    assert set(UNCLAIMED) <= {name for _, name, _ in cases(CORPUS)}
+    steps = {(name, step["step"]) for _, name, steps in cases(CORPUS) for step in steps}
+    assert set(UNCLAIMED) <= {name for name, _ in steps}
+    assert set(RACES) <= steps
