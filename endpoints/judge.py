@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from django.utils.translation import gettext as _
 
 from .states import MOVES, Cause, Status, Wish
-from .targets.base import Observation, ReplicaSeen
+from .targets.base import Follow, Observation, ReplicaSeen
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _running(row: RowView, seen: Observation) -> Verdict:
     broken = next((replica for replica in new if replica.broken), None)
     if not row.replicas and not seen.replicas:
         return Verdict(Status.INSERVICE, message=_("Scaled to zero: the next call starts a replica."), serving=row.wanted)
-    if ready_new >= row.replicas and len(new) == row.replicas and not old:
+    if ready_new >= row.replicas and len(new) == row.replicas and not old and seen.follow != Follow.STEP:
         return Verdict(Status.INSERVICE, ready=ready_new, serving=row.wanted)
     if broken is not None:
         return _broken(row, broken, ready_new, ready_old)

@@ -77,6 +77,10 @@ class Cause(StrEnum):
     ERROR = "Error"
 
 
+# What a place says about a wish itself: nothing is tried again until somebody wishes something else, or again.
+ENDS_AN_ATTEMPT = frozenset({Cause.REFUSED, Cause.INVALID, Cause.NAME_TAKEN, Cause.NO_KIND, Cause.POLICY})
+
+
 class DriftPolicy(TextChoices):
     """What to do about a change made outside the portal."""
 

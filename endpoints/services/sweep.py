@@ -20,6 +20,7 @@ from django.utils import timezone
 from clusters.models import Cluster
 from endpoints.judge import Verdict, judge
 from endpoints.models import Backend, Endpoint
+from endpoints.states import ENDS_AN_ATTEMPT, Status
 from endpoints.targets import target_for
 from endpoints.targets.base import Follow, Observation, TargetError
 from portal.tenancy import heartbeat
@@ -113,6 +114,13 @@ class Look:
         return (self.row.ready_replicas, self.row.autoscaled_replicas) != (self.verdict.ready, self.seen.wanted_replicas)
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the place has said of this very wish that it can't be; another step would hear the same."""
+        row = self.row
+        return (row.is_settled and row.status in (Status.FAILED, Status.DEGRADED) and row.cause in ENDS_AN_ATTEMPT
+                and self.verdict.status != Status.INSERVICE)
+
+    @property
     def needs_step(self) -> bool:
         """Whether anything moves here, or the place has to be acted upon."""
         if not self.row.is_settled or self.row.attempts or self.seen.follow == Follow.STEP:
@@ -133,7 +141,9 @@ def _judge_batch(pks: Sequence[int], seen: dict[UUID, Observation]) -> int:
     figures: dict[tuple[int, int | None, str], list[int]] = defaultdict(list)
     busy = 0
     for look in _looks(pks, seen):
-        if look.needs_step:
+        if look.is_refused:
+            quiet.append(look.row.pk)
+        elif look.needs_step:
             busy += reconcile(look.row.pk)
         elif not look.is_news:
             quiet.append(look.row.pk)

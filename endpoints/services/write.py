@@ -20,6 +20,7 @@ from endpoints.states import (
     TRANSITIONAL,
     Cause,
     Status,
+    Wish,
     retry_delay,
 )
 from endpoints.targets.base import Observation, ReplicaSeen, TargetError
@@ -63,7 +64,9 @@ def write_problem(endpoint: Endpoint, error: TargetError) -> bool:
         return bool(postpone([endpoint.pk], error))
     if not error.permanent:
         return _later(endpoint, message, error.code, error.pause)
-    goal = Status.STALLED if endpoint.status in (Status.STOPPING, Status.DELETING) else Status.FAILED
+    if _gives_way(endpoint):
+        return _give_up(endpoint, message)
+    goal = _after_refusal(endpoint)
     status = step_towards(endpoint.status, goal)
     fields = {"cause": error.code, "message": message, "observed_generation": endpoint.generation,
               "next_look_at": Now() + _pause(status, goal)}
@@ -71,6 +74,33 @@ def write_problem(endpoint: Endpoint, error: TargetError) -> bool:
         return False
     if (status, error.code) != (endpoint.status, endpoint.cause):
         _note(endpoint, "error", status, error.code, message)
+    return True
+
+
+def _after_refusal(endpoint: Endpoint) -> Status:
+    """What serves goes on serving, whatever else was refused."""
+    if endpoint.status in (Status.STOPPING, Status.DELETING):
+        return Status.STALLED
+    return Status.DEGRADED if endpoint.is_serving else Status.FAILED
+
+
+def _gives_way(endpoint: Endpoint) -> bool:
+    """Whether what was refused is an update, and the revision before it is still there."""
+    serving, wanted = endpoint.serving, endpoint.wanted
+    return bool(endpoint.wish == Wish.RUNNING and serving and wanted and serving != wanted and wanted.failed_at is None)
+
+
+def _give_up(endpoint: Endpoint, message: str) -> bool:
+    """The wanted revision can never run here: the one in service is wanted again from the next step on."""
+    assert endpoint.wanted is not None, "only an update gives way"
+    Revision.objects.filter(pk=endpoint.wanted.pk, failed_at=None).update(failed_at=Now(), failure=message)
+    status = step_towards(endpoint.status, _after_refusal(endpoint))
+    fields = {"cause": Cause.UPDATE_FAILED, "message": message, "observed_generation": endpoint.generation,
+              "next_look_at": Now()}
+    if not _swap(endpoint, status, fields):
+        return False
+    _note(endpoint, "error", status, Cause.UPDATE_FAILED, message)
+    after_commit("endpoints.tasks.reconcile_endpoint", endpoint.pk)
     return True
 
 

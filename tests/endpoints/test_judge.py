@@ -6,7 +6,7 @@ import pytest
 
 from endpoints.judge import RowView, judge
 from endpoints.states import Cause, Status, Wish
-from endpoints.targets.base import Observation, ReplicaSeen
+from endpoints.targets.base import Follow, Observation, ReplicaSeen
 
 
 def replica(index: int = 0, revision: int = 1, phase: str = "READY", **values: object) -> ReplicaSeen:
@@ -64,6 +64,19 @@ CASES = [
      Observation((replica(),)), "DEGRADED", "UpdateFailed", 1, 1),
     ("an update without room says so and serves on", row(**TO_2), Observation((replica(),), problem=Cause.NO_ROOM),
      "UPDATING", "NoRoom", 1, 1),
+    ("an update past its deadline is given up", row(**TO_2, late=True),
+     Observation((replica(), replica(revision=2, phase="LOADING"))), "DEGRADED", "UpdateFailed", 1, 1),
+    ("an update that is through but for the old one's end is not given up", row(**TO_2, late=True),
+     Observation((replica(phase="STOPPING"), replica(revision=2))), "DEGRADED", "Loading", 1, 1),
+    ("between two steps of the place nothing is in service yet", row(**TO_2, replicas=2),
+     Observation((replica(1, 2), replica(2, 2)), follow=Follow.STEP), "UPDATING", "", 2, 1),
+    ("the autoscaler's number counts", row(**SETTLED_1, replicas=1),
+     Observation((replica(), replica(1)), wanted_replicas=2), "INSERVICE", "", 2, 1),
+    ("scaled to zero is in service", row(**SETTLED_1), Observation((), wanted_replicas=0), "INSERVICE", "", 0, 1),
+    ("deleting waits for what the place still has", row(wish=Wish.DELETED, status=Status.DELETING),
+     Observation(problem=Cause.LOADING, message="Service x"), "DELETING", "Loading", 0, None),
+    ("a deletion that the place holds up stalls", row(wish=Wish.DELETED, status=Status.DELETING, late=True),
+     Observation(problem=Cause.FORBIDDEN, message="cannot delete"), "STALLED", "Forbidden", 0, None),
     ("stopping waits for the last replica", row(wish=Wish.STOPPED, status=Status.STOPPING, serving=1),
      Observation((replica(phase="STOPPING"),)), "STOPPING", "", 0, None),
     ("stopped when nothing is left", row(wish=Wish.STOPPED, status=Status.STOPPING), Observation(), "STOPPED", "", 0, None),
@@ -90,6 +103,6 @@ def test_verdict(
     assert (verdict.status, verdict.cause, verdict.ready, verdict.serving) == (status, cause, ready, serving)
 
 
-def test_only_an_update_that_crashes_gives_its_revision_up() -> None:
+def test_only_an_update_that_crashes_or_is_late_gives_its_revision_up() -> None:
     given_up = [case[0] for case in CASES if judge(case[1], case[2]).failed]
-    assert given_up == ["a failed update keeps the old revision"]
+    assert given_up == ["a failed update keeps the old revision", "an update past its deadline is given up"]

@@ -58,7 +58,8 @@ def gone(endpoint: Endpoint) -> None:
     """Let the keeper come by until the row itself is gone."""
     begun = time.monotonic()
     while Endpoint.objects.filter(pk=endpoint.pk).exists():
-        assert time.monotonic() - begun < PATIENCE, Endpoint.objects.values("status", "message", "last_error").get(pk=endpoint.pk)
+        left = Endpoint.objects.filter(pk=endpoint.pk).values_list("status", "message", "last_error")
+        assert time.monotonic() - begun < PATIENCE, list(left)
         services.reconcile(endpoint.pk)
         time.sleep(0.03)
 
@@ -75,6 +76,11 @@ def stateful_set(sim: Simulator, endpoint: Endpoint) -> Object:
 def pods(sim: Simulator, endpoint: Endpoint) -> list[Object]:
     return [pod for pod in sim.client().list("v1", "pods", namespace_of(endpoint))
             if pod["metadata"]["name"].startswith(endpoint.external_name)]
+
+
+def is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def left_over(sim: Simulator, endpoint: Endpoint) -> list[str]:

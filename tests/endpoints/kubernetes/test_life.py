@@ -16,6 +16,7 @@ from .cluster_play import (
     changes,
     gone,
     in_service,
+    is_ready,
     left_over,
     make_late,
     new_endpoint,
@@ -62,8 +63,7 @@ def test_an_update_never_leaves_less_in_service(cast: Cast, quick: Cluster, quic
 
     def is_through(row: Endpoint) -> bool:
         nonlocal least
-        least = min(least, sum(any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
-                               for pod in pods(quick_sim, row)))
+        least = min(least, sum(map(is_ready, pods(quick_sim, row))))
         assert Backend.objects.filter(endpoint=row).count() == 1
         return row.status == Status.INSERVICE and row.serving == row.wanted
 
@@ -170,8 +170,7 @@ def test_a_workload_deleted_by_hand_comes_back(cast: Cast, quick: Cluster, quick
 
 def test_the_logs_of_a_replica_can_be_read(cast: Cast, quick: Cluster, quick_sim: Simulator) -> None:
     endpoint = new_endpoint(cast, quick, "talks")
-    rule = quick_sim.pods_fail(name=f"{endpoint.external_name}-0", as_="crash:1", log="now", previous_log="Traceback: before")
-    until(endpoint, lambda row: row.cause == Cause.CRASH_LOOP)
-    endpoint = Endpoint.objects.select_related("cluster", "workspace", "wanted__profile__artifact", "serving").get(pk=endpoint.pk)
+    rule = quick_sim.pods_fail(name=f"{endpoint.external_name}-0", as_="crash:1", log="now", previous_log="Traceback: x")
+    endpoint = until(endpoint, lambda row: row.cause == Cause.CRASH_LOOP)
     assert "Traceback" in services.logs(endpoint, previous=True)
     rule.remove()
