@@ -19,6 +19,8 @@ from clusters.states import ClusterKind
 from models_catalog.argument_form import ArgumentsField
 from models_catalog.models import Artifact, CatalogModel, Profile
 
+from .placement_form import PARTS, PlacementFields, initial_of
+
 GIB = 1024**3
 
 
@@ -69,7 +71,7 @@ class BytesFormMixin:
         return values
 
 
-class ProfileForm(BytesFormMixin, forms.ModelForm[Profile]):
+class ProfileForm(BytesFormMixin, PlacementFields, forms.ModelForm[Profile]):
     arguments = ArgumentsField(label=_("Engine arguments"))
     places = forms.MultipleChoiceField(label=_("Kinds of place"), required=False, choices=ClusterKind.choices,
                                        widget=UnfoldAdminCheckboxSelectMultipleWidget, help_text=_("None means any."))
@@ -79,13 +81,21 @@ class ProfileForm(BytesFormMixin, forms.ModelForm[Profile]):
 
     class Meta:
         model = Profile
-        fields = "__all__"  # noqa: DJ007  the admin page lists them
+        exclude = ("placement",)  # noqa: DJ006  the admin page lists the others, and the placement in its parts
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial.update(initial_of(self.instance.placement))
         arguments = self.fields.get("arguments")
         if isinstance(arguments, ArgumentsField) and self.instance.pk:
             arguments.take_table(self.instance.release)
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        said = self.cleaned_data
+        self.instance.placement = {name: said[name] for name in PARTS if said.get(name)}
+        return cleaned
 
     def clean_gpu_memory_bytes(self) -> int:
         return self.cleaned_data["gpu_memory_bytes"] or 0

@@ -49,7 +49,8 @@ class ProfileAdmin(CatalogueAdmin):
     fieldsets = (
         (None, {"fields": (("name", "slug"), "model", ("artifact", "release"), "places")}),
         (_("Each replica needs"), {"fields": (("gpus", "gpu_memory_bytes"), ("cpu_millis", "memory_bytes"),
-                                              "start_seconds")}),
+                                              ("nodes", "start_seconds"))}),
+        (_("On which nodes of a cluster"), {"fields": (("node_selector", "tolerations"), ("priority_class", "runtime_class"))}),
         (_("Engine"), {"fields": ("arguments", "environment", "argv_shown")}),
     )
 

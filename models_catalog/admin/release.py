@@ -26,7 +26,9 @@ class EngineReleaseAdmin(CatalogueAdmin):
     resource_classes = (ReleaseResource,)
     readonly_fields = ("options_shown",)
     fieldsets = (
-        (None, {"fields": ("slug", ("kind", "version", "device"), "image", "enabled")}),
+        (None, {"fields": ("slug", ("kind", "version", "device"), "image", "enabled"), "description": _(
+            "Clusters pull the image: a fixed tag, or better a digest such as vllm/vllm-openai@sha256:…, which nobody can "
+            "move. Hosts take the folder with the short name.")}),
         (_("Arguments that can be set"), {"fields": ("options_shown",), "classes": ("tab",)}),
     )
 
