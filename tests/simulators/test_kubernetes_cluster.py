@@ -183,6 +183,22 @@ def test_a_rule_keeps_a_pod_from_every_node(sim: Simulator, client: Client, name
     until(lambda: ready(client, namespace, 1))
 
 
+def test_a_lost_node_keeps_its_pods_until_it_is_back() -> None:
+    with Simulator([gpu_node("gpu-a")], crds=None, speed=200.0) as fast:
+        client, wanted = fast.client(), stateful_set("default")
+        wanted["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 30
+        until(lambda: client.get("v1", "serviceaccounts", "default", "default"))
+        client.create("statefulsets", wanted)
+        until(lambda: ready(client, "default", 1))
+        before = client.get("v1", "pods", "default", "a-0")["metadata"]["uid"]
+        client.patch("v1", "nodes", "", "gpu-a", {"metadata": {"annotations": {"test.kubelet/down": "true"}}})
+        until(lambda: client.get("v1", "pods", "default", "a-0")["metadata"]["deletionTimestamp"])
+        time.sleep(0.5)
+        assert client.get("v1", "pods", "default", "a-0")["metadata"]["uid"] == before, "nobody confirms that it stopped"
+        client.patch("v1", "nodes", "", "gpu-a", {"metadata": {"annotations": {"test.kubelet/down": None}}})
+        until(lambda: ready(client, "default", 1) and client.get("v1", "pods", "default", "a-0")["metadata"]["uid"] != before)
+
+
 def test_a_log_is_followed_until_the_pod_ends(sim: Simulator, client: Client, namespace: str) -> None:
     client.create("statefulsets", stateful_set(namespace))
     until(lambda: ready(client, namespace, 1))

@@ -1,4 +1,13 @@
-"""The cluster behind the API, played: controllers, scheduler, kubelet, and the operators whose kinds the portal uses."""
+"""The cluster behind the API, played: controllers, scheduler, kubelet, and the operators whose kinds the portal uses.
+
+What a test can say, on the cluster's loop (`Simulator.call`):
+- pods: annotations `test.kubelet/state|ready-after|terminate-after|restarts|log` and rules (`kubelet.rules.Rule`);
+  `logs.write(namespace, pod, text)`; `simulator/engine: http://127.0.0.1:PORT` is the real server behind a pod;
+- nodes: the annotation `test.kubelet/down: "true"`;
+- KEDA: `operators["keda"].set_metric(namespace, name, value)`; HyperPod: `operators["hyperpod"].fail_endpoint`;
+- gateways: a GatewayClass whose controllerName is `operators.gateways.CONTROLLER`; its Gateways listen at the URL in
+  their annotation `simulator/address`, on the port of their first listener if that is free.
+"""
 
 from __future__ import annotations
 

@@ -80,6 +80,7 @@ class Nodes(Controller):
         self.pods, self.back = pods, back
         self._down_since: dict[str, int] = {}
         self._evicting: set[str] = set()
+        self._leaving: dict[str, object] = {}
         self._turn = 0
 
     def changed(self, event: str, kind: str, obj: Object, old: Object | None) -> None:
@@ -194,8 +195,12 @@ class Nodes(Controller):
         taints = [
             each for each in ((found or {}).get("spec") or {}).get("taints") or () if each["effect"] == "NoExecute"
         ]
-        if found is None or not taints:
-            self._evicting.discard(name_of(found) if found else "")
+        if found is None:
+            return
+        if not taints:
+            self._evicting.discard(name_of(found))
+            for pod in self.pods.on_node(name_of(found)):
+                self._leaving.pop(pod["metadata"]["uid"], None)
             return
         self._evicting.add(name_of(found))
         for pod in self.pods.on_node(name_of(found)):
@@ -210,9 +215,15 @@ class Nodes(Controller):
                 self._evict_later(wait, name_of(found), pod["metadata"]["uid"])
 
     def _evict_later(self, wait: float, name: str, uid: str) -> None:
+        """Once for each pod while the taints stay; a later outage counts from its own beginning."""
+        if uid in self._leaving:
+            return
+        reason = self._leaving[uid] = object()
+
         def expire() -> None:
-            if name not in self._evicting or self._down_since.get(name) is None:
+            if self._leaving.get(uid) is not reason:
                 return
+            del self._leaving[uid]
             for pod in self.pods.on_node(name):
                 if pod["metadata"]["uid"] == uid and not terminating(pod):
                     self.cluster.delete("Pod", namespace_of(pod), name_of(pod))

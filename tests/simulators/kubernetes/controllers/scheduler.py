@@ -96,7 +96,7 @@ class Scheduler(Controller):
         self.waiting[namespace, name] = None
         if pod["spec"].get("schedulingGates"):
             self._say(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", event=False)
-        elif message := self.rules.unschedulable(pod) or self._claims_missing(pod):
+        elif message := self.rules.unschedulable(pod, len(self.rooms)) or self._claims_missing(pod):
             self._say(pod, "Unschedulable", message)
         else:
             self._place(pod)

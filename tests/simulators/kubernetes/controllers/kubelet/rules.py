@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..base import annotations_of, name_of, namespace_of
+from ..placement import refusal_message
 
 PREFIX = "test.kubelet/"
 DURATION = re.compile(r"([0-9.]+)(ms|s|m|h)?")
@@ -92,16 +93,14 @@ class Rules:
     def of(self, pod: Mapping[str, Any]) -> Rule | None:
         return next((rule for rule in reversed(self._rules) if rule.takes(pod)), None)
 
-    def unschedulable(self, pod: Mapping[str, Any]) -> str:
+    def unschedulable(self, pod: Mapping[str, Any], nodes: int) -> str:
         """The refusal that a rule wants the scheduler to give, or ""."""
         rule = self.of(pod)
         if rule is None or rule.as_ not in ("unschedulable", "pvc"):
             return ""
         if rule.as_ == "pvc":
-            return "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
-        head = "0/1 nodes are available"
-        why = "1 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption"
-        return f"{head}: {why}: {head}: 1 No preemption victims found for incoming pod."
+            return f"0/{nodes} nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+        return refusal_message({"Insufficient nvidia.com/gpu": nodes}, nodes, nodes)
 
     def play(self, pod: Mapping[str, Any]) -> Play:
         """What to play: a rule before the annotations."""
