@@ -8,9 +8,9 @@ export PORTAL_PORT := $(PORT)
 endif
 export PYTHON PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run demo test check lock clean
+.PHONY: help setup run demo demo-k8s test check lock clean
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## /make \1: /p' Makefile
 
 setup:  ## install what the portal and the engine need
 	@scripts/setup
@@ -20,6 +20,9 @@ run: setup  ## start the portal; Ctrl-C stops it
 
 demo: setup  ## deploy two models on this machine and call them; ONCE=1 stops by itself
 	@exec $(PY) manage.py demo $(if $(ONCE),--once)
+
+demo-k8s: setup  ## look around: two simulated Kubernetes clusters, 40 endpoints in every state
+	@exec $(PY) -m tests.demo_k8s $(if $(ONCE),--once)
 
 test:  ## all tests, with MariaDB, Redis, Chromium and the real engine; FAST=1 leaves the slow ones out
 	@scripts/setup --dev --test-servers $(if $(FAST),--no-engine)

@@ -41,7 +41,7 @@ from .kube_transport import (
 
 __all__ = ["DirectTransport", "Kube", "KubeError", "Listing", "Problem", "forget", "kube_for", "transports"]
 
-CONNECTIONS = 8  # kept open to one API
+CONNECTIONS = 16  # kept open to one API
 
 
 class DirectTransport:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from endpoints.targets.base import Check, ModelFacts, RevisionSpec, Spec
 from models_catalog.sizing import GIB, Fit, Shape, fit
@@ -44,7 +45,7 @@ class Facts:
     capabilities: frozenset[str] = frozenset()
     storage_classes: tuple[str, ...] | None = None
     default_storage_class: str = ""
-    pods_there: int = 0  # of this endpoint: they have their places already
+    pods_there: int = 0  # of this endpoint, those that have a node
     quota_left: Mapping[str, int] = field(default_factory=dict)
     inventory_age: float | None = None
 
@@ -196,7 +197,8 @@ def _room(spec: Spec, facts: Facts) -> Check:
         return Check("room", True, _("Its pods have their places already."))
     lines = tuple(f"{name}: {reason or _('has room')}" for name, reason in sorted(reasons.items()))
     if fits >= wanted:
-        return Check("room", True, _("There is room for all %(count)d pods.") % {"count": wanted}, lines)
+        return Check("room", True, ngettext("There is room for the pod.", "There is room for all %(count)d pods.", wanted)
+                     % {"count": wanted}, lines)
     if fits:
         return Check("room", False, _("There is room for %(fits)d of %(count)d pods now.") % {
             "fits": fits, "count": wanted}, lines)

@@ -27,6 +27,14 @@ class _Meta(msgspec.Struct):
     annotations: dict[str, str] | None = None
 
 
+class _PodSpec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
+
+
+class _Pod(msgspec.Struct):
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+
+
 class _StorageClass(msgspec.Struct):
     metadata: _Meta = msgspec.field(default_factory=_Meta)
 
@@ -53,14 +61,14 @@ def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts) -> Fac
     try:
         classes = kube.list(STORAGE_CLASS, _StorageClass).items
         quotas = kube.list(RESOURCE_QUOTA, _Quota, namespace=spec.namespace).items
-        pods = kube.list(POD, _Meta, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
+        pods = kube.list(POD, _Pod, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
     except KubeError as error:
         if error.is_of_the_cluster:
             return replace(known, reachable=False, unreachable_why=error.message)
         return known
     default = next((c.metadata.name for c in classes if (c.metadata.annotations or {}).get(DEFAULT_CLASS) == "true"), "")
     return replace(
-        known, storage_classes=tuple(c.metadata.name for c in classes), default_storage_class=default, pods_there=len(pods),
+        known, storage_classes=tuple(c.metadata.name for c in classes), default_storage_class=default, pods_there=sum(bool(pod.spec.node_name) for pod in pods),
         quota_left=_left(quotas))
 
 
