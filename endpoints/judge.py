@@ -13,7 +13,10 @@ from .targets.base import Follow, Observation, ReplicaSeen
 
 @dataclass(frozen=True)
 class RowView:
-    """The part of an endpoint's row that the judgement needs. `wanted_failed` marks an update that was given up."""
+    """The part of an endpoint's row that the judgement needs. `wanted_failed` marks an update that was given up.
+
+    `contested`: somebody outside changes again and again what the portal put back.
+    """
 
     wish: str
     status: str
@@ -24,6 +27,7 @@ class RowView:
     failure: str = ""
     settled: bool = False
     late: bool = False
+    contested: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,20 @@ def _running(row: RowView, seen: Observation) -> Verdict:
     if not row.replicas and not seen.replicas:
         return Verdict(Status.INSERVICE, message=_("Scaled to zero: the next call starts a replica."), serving=row.wanted)
     if ready_new >= row.replicas and len(new) == row.replicas and not old and seen.follow != Follow.STEP:
-        return Verdict(Status.INSERVICE, ready=ready_new, serving=row.wanted)
+        return _in_service(row, ready_new)
     if broken is not None:
         return _broken(row, broken, ready_new, ready_old)
     if row.late and ready_new < row.replicas and row.serving not in (None, row.wanted):
         return _missed(row, seen, ready_new, ready_old)
     return _on_the_way(row, seen, ready_new, ready_old)
+
+
+def _in_service(row: RowView, ready: int) -> Verdict:
+    if not row.contested:
+        return Verdict(Status.INSERVICE, ready=ready, serving=row.wanted)
+    return Verdict(Status.INSERVICE, Cause.CONTESTED, _("It serves, but somebody outside changes again and again what the "
+                                                        "portal puts back. Decide which is right."),
+                   ready=ready, serving=row.wanted)
 
 
 def _broken(row: RowView, broken: ReplicaSeen, ready_new: int, ready_old: int) -> Verdict:

@@ -68,7 +68,8 @@ def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts) -> Fac
         return known
     default = next((c.metadata.name for c in classes if (c.metadata.annotations or {}).get(DEFAULT_CLASS) == "true"), "")
     return replace(
-        known, storage_classes=tuple(c.metadata.name for c in classes), default_storage_class=default, pods_there=sum(bool(pod.spec.node_name) for pod in pods),
+        known, storage_classes=tuple(c.metadata.name for c in classes), default_storage_class=default,
+        pods_there=sum(bool(pod.spec.node_name) for pod in pods),
         quota_left=_left(quotas))
 
 

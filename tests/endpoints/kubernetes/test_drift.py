@@ -90,7 +90,9 @@ def test_after_three_corrections_it_is_contested_and_left(endpoint: Endpoint, ku
         services.find_drift(endpoint.cluster)
     assert live(endpoint)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 7
     assert again(endpoint).corrections == 3
-    assert Event.objects.filter(endpoint=endpoint, cause=Cause.CONTESTED).count() == 1
+    assert Event.objects.filter(endpoint=endpoint, kind="drift", cause=Cause.CONTESTED).count() == 1
+    services.reconcile(endpoint.pk)
+    assert (again(endpoint).status, again(endpoint).cause) == ("INSERVICE", Cause.CONTESTED)
 
 
 def test_the_policy_to_show_only_changes_nothing(endpoint: Endpoint, kube_sim: Simulator) -> None:
