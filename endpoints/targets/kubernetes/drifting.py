@@ -113,13 +113,16 @@ def _kept(spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
     """What we keep of the object: of a settled workload also its numbers, but not where the autoscaler owns them."""
     if kind_of(manifest) not in WORKLOADS:
         return manifest
-    kept, _drop = staged(manifest, spec, msgspec.convert(live, Workload), (), timezone.now())
-    kept = {**kept, "metadata": manifest["metadata"], "spec": dict(kept["spec"])}
-    if spec.autoscale is None:
-        kept["spec"]["replicas"] = spec.replicas
-    else:
-        kept["spec"].pop("replicas", None)
-    return kept
+    return {**_sent(spec, manifest, live), "metadata": manifest["metadata"]}
+
+
+def _sent(spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
+    """The same with our marks, as a step of the endpoint itself sends it once it is settled."""
+    if kind_of(manifest) not in WORKLOADS:
+        return manifest
+    sent, _drop = staged(manifest, spec, msgspec.convert(live, Workload), (), timezone.now())
+    numbers = {name: value for name, value in sent["spec"].items() if name != "replicas"}
+    return {**sent, "spec": numbers | ({"replicas": spec.replicas} if spec.autoscale is None else {})}
 
 
 def put_back(kube: Kube, spec: Spec, made: list[Manifest], changes: Iterable[FieldChange]) -> None:
@@ -128,5 +131,4 @@ def put_back(kube: Kube, spec: Spec, made: list[Manifest], changes: Iterable[Fie
     for manifest in made:
         if object_of(manifest) in wanted:
             live = kube.get(kind_of(manifest), spec.namespace, manifest["metadata"]["name"])
-            kept = manifest if live is None else _kept(spec, manifest, live)
-            kube.apply(stamped(kept), force=True)
+            kube.apply(stamped(manifest if live is None else _sent(spec, manifest, live)), force=True)

@@ -91,8 +91,12 @@ def test_after_three_corrections_it_is_contested_and_left(endpoint: Endpoint, ku
     assert live(endpoint)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 7
     assert again(endpoint).corrections == 3
     assert Event.objects.filter(endpoint=endpoint, kind="drift", cause=Cause.CONTESTED).count() == 1
-    services.reconcile(endpoint.pk)
-    assert (again(endpoint).status, again(endpoint).cause) == ("INSERVICE", Cause.CONTESTED)
+
+    def is_called_contested() -> bool:
+        services.reconcile(endpoint.pk)
+        return (again(endpoint).status, again(endpoint).cause) == ("INSERVICE", Cause.CONTESTED)
+
+    until(is_called_contested)
 
 
 def test_the_policy_to_show_only_changes_nothing(endpoint: Endpoint, kube_sim: Simulator) -> None:
