@@ -133,14 +133,16 @@ class ProfileResource(CatalogueResource):
                               readonly=True)
     places = column("places", Structure(list))
     arguments, environment = column("arguments", Structure(dict)), column("environment", Structure(dict))
-    cpu_millis, memory_bytes, gpus, gpu_memory_bytes, start_seconds = (
-        column(name, Whole()) for name in ("cpu_millis", "memory_bytes", "gpus", "gpu_memory_bytes", "start_seconds"))
+    placement = column("placement", Structure(dict))
+    cpu_millis, memory_bytes, gpus, nodes, gpu_memory_bytes, start_seconds = (
+        column(name, Whole()) for name in ("cpu_millis", "memory_bytes", "gpus", "nodes", "gpu_memory_bytes", "start_seconds"))
 
     class Meta:
         model = Profile
         fields = export_order = (
             "slug", "name", "model", "release", "artifact_kind", "artifact_location", "artifact_revision", "places",
-            "arguments", "environment", "cpu_millis", "memory_bytes", "gpus", "gpu_memory_bytes", "start_seconds")
+            "arguments", "environment", "cpu_millis", "memory_bytes", "gpus", "nodes", "gpu_memory_bytes", "placement",
+            "start_seconds")
 
     def __init__(self, *, models: QuerySet[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

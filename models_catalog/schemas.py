@@ -107,7 +107,9 @@ class ProfileOut(Schema):
     cpu_millis: int
     memory_bytes: int
     gpus: int
+    nodes: int
     gpu_memory_bytes: int
+    placement: dict[str, Any]
     start_seconds: int
     etag: str
 
@@ -228,6 +230,28 @@ class ArtifactToken(Closed):
     token: Annotated[str, StringConstraints(max_length=500)]
 
 
+Label = Annotated[Printable, StringConstraints(min_length=1, max_length=317)]
+
+
+class TolerationIn(Closed):
+    """As in a pod. Exists fits any value of the taint, Equal its own only."""
+
+    key: Label
+    operator: Word = "Exists"
+    value: Annotated[Printable, StringConstraints(max_length=63)] = ""
+    effect: Annotated[Printable, StringConstraints(max_length=20)] = ""
+    tolerationSeconds: Annotated[int, Field(ge=0, strict=True)] | None = None  # noqa: N815  Kubernetes' own spelling
+
+
+class PlacementIn(Closed):
+    """On which nodes of a cluster: labels of the nodes, taints that are tolerated, classes by name."""
+
+    node_selector: Annotated[dict[Label, Annotated[Printable, StringConstraints(max_length=63)]], Field(max_length=16)] = {}
+    tolerations: Annotated[list[TolerationIn], Field(max_length=16)] = []
+    priority_class: Annotated[Printable, StringConstraints(max_length=253)] = ""
+    runtime_class: Annotated[Printable, StringConstraints(max_length=253)] = ""
+
+
 class ProfilePatch(Closed):
     """Only what is sent is changed."""
 
@@ -238,7 +262,9 @@ class ProfilePatch(Closed):
     cpu_millis: SmallCount = 1000
     memory_bytes: Count = 0
     gpus: Annotated[int, Field(ge=0, le=64, strict=True)] = 0
+    nodes: Annotated[int, Field(ge=1, le=16, strict=True)] = 1
     gpu_memory_bytes: Count = 0
+    placement: PlacementIn = PlacementIn()
     start_seconds: SmallCount = 900
 
 
