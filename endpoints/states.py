@@ -78,7 +78,7 @@ class Cause(StrEnum):
 
 
 # What a place says about a wish itself: nothing is tried again until somebody wishes something else, or again.
-ENDS_AN_ATTEMPT = frozenset({Cause.REFUSED, Cause.INVALID, Cause.NAME_TAKEN, Cause.NO_KIND, Cause.POLICY})
+ENDS_AN_ATTEMPT = frozenset({Cause.REFUSED, Cause.INVALID, Cause.NAME_TAKEN, Cause.POLICY})
 
 
 class DriftPolicy(TextChoices):

@@ -101,8 +101,11 @@ class Bundle:
         return True
 
     def drop(self, key: Key, known: Anything | Workload) -> None:
+        """Delete it; a workload stays until its pods are gone, so that nothing takes their names meanwhile."""
         kind, name = key
-        self._kube.delete(kind, self._spec.namespace, name, uid=known.metadata.uid)
+        propagation = "Foreground" if kind in WORKLOADS else "Background"
+        if known.metadata.deletion_timestamp is None:
+            self._kube.delete(kind, self._spec.namespace, name, uid=known.metadata.uid, propagation=propagation)
 
     def _require_free(self, kind: Kind, name: str) -> None:
         other = self._get(kind, name)

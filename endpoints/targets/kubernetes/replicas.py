@@ -110,7 +110,7 @@ def _container_waits(status: ContainerStatus, seen: ReplicaSeen) -> ReplicaSeen:
     elif reason == "CrashLoopBackOff":
         cause = Cause.CRASH_LOOP
     elif reason in ("CreateContainerConfigError", "CreateContainerError"):
-        cause = Cause.SECRET if "secret" in message else Cause.INVALID
+        cause = Cause.SECRET if "secret" in message else Cause.ERROR
     else:
         cause = Cause.LOADING
     return replace(_because(seen, reason, cause, message, since), broken=reason in BROKEN)

@@ -89,8 +89,7 @@ def remove(kube: Kube, place: PlaceView, spec: Spec) -> None:
     bundle = Bundle(kube, place, spec)
     there = bundle.live(with_claims=True)
     for key, each in sorted(there.items(), key=lambda item: _turn(item[0])):
-        if each.metadata.deletion_timestamp is None:
-            bundle.drop(key, each)
+        bundle.drop(key, each)
     if there:
         names = ", ".join(f"{kind.kind} {name}" for kind, name in there)
         raise TargetError(Cause.LOADING, _("These objects are being deleted: %(names)s.") % {"names": names})
