@@ -96,7 +96,7 @@
       const groups = [...box.closest("[data-options]").querySelectorAll("details")];
       const before = groups.map((group) => group.open);
       box.addEventListener("input", () => {
-        const wanted = box.value.trim().toLowerCase();
+        const wanted = box.value.trim().toLowerCase().replace(/^-+/, "").replaceAll("_", "-");
         groups.forEach((group, i) => {
           const options = [...group.querySelectorAll("[data-option]")];
           for (const option of options) option.hidden = !option.dataset.option.toLowerCase().includes(wanted);
