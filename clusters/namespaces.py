@@ -9,10 +9,13 @@ from portal.tenancy.text import external_name
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "inference-portal"
 ENDPOINT_UID = "inference-portal/endpoint"
+COPY_UID = "inference-portal/copy"
 WORKSPACE_UID = "inference-portal/workspace"
 REVISION = "inference-portal/revision"
 INSTANCE_UID = "inference-portal/instance"
 FIELD_MANAGER = "inference-portal"
+# Where copies of models lie that all workspaces share: the Hydra guide and its model check know this name only.
+SHARED_NAMESPACE = "public"
 
 
 def workspace_namespace(workspace: Workspace) -> str:

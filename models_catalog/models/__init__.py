@@ -1,4 +1,5 @@
+from .copy import ModelCopy
 from .model import Artifact, CatalogModel, Vendor
 from .profile import EngineRelease, Profile
 
-__all__ = ["Artifact", "CatalogModel", "EngineRelease", "Profile", "Vendor"]
+__all__ = ["Artifact", "CatalogModel", "EngineRelease", "ModelCopy", "Profile", "Vendor"]

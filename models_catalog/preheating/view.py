@@ -1,0 +1,54 @@
+"""A copy as rendering and judging see it: frozen values, no row."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from models_catalog.states import CopyMethod
+
+# A Job's name is a label of its pods, which holds 63 characters.
+MOST_CHARS = 63
+# "dataset-" in front and "-round-99" behind, as the Dataset controller names its Jobs (facts.md 5.4).
+MOST_DATASET_CHARS = MOST_CHARS - len("dataset-") - len("-round-99")
+
+
+@dataclass(frozen=True)
+class CopyView:
+    """What is to be in the cluster. `token` is the artifact's: a hub's token, or user:password."""
+
+    uid: UUID
+    method: str
+    name: str
+    namespace: str
+    model: str  # the catalogue's short name
+    kind: str
+    location: str
+    revision: str
+    size_bytes: int
+    access_mode: str
+    storage_class: str = ""
+    image: str = ""
+    round: int = 1
+    loaded_round: int = 0
+    shared_name: str = ""
+    shared_namespace: str = ""
+    token: str = field(default="", repr=False)
+
+    @property
+    def uses_dataset(self) -> bool:
+        return self.method in (CopyMethod.DATASET, CopyMethod.REFERENCE)
+
+    @property
+    def job_name(self) -> str:
+        """Of the Job that loads this round: the Dataset controller's or ours."""
+        if self.method == CopyMethod.DATASET:
+            return f"dataset-{self.name}-round-{self.round}"
+        return f"{self.name}-r{self.round}"
+
+    @property
+    def secret_name(self) -> str:
+        """A Secret of its own for each copy; long names are cut where a digest keeps them apart."""
+        digest = hashlib.sha256(self.name.encode()).hexdigest()[:10]
+        return f"{self.name[:40].rstrip('-')}-{digest}-source"
