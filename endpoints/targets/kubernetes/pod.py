@@ -55,7 +55,8 @@ def _container(spec: Spec, place: PlaceView, role: Role) -> dict[str, Any]:
 def _resources(revision: RevisionSpec) -> dict[str, Any]:
     """Memory and GPUs are promised and capped alike; spare CPU may be used."""
     needed = revision.resources
-    capped = {"memory": str(needed.memory_bytes), "ephemeral-storage": str(cache_bytes(revision))}
+    most = cache_bytes(revision)
+    capped = {"memory": str(needed.memory_bytes), **({} if most is None else {"ephemeral-storage": str(most)})}
     if needed.gpus:
         capped[GPU] = str(needed.gpus)
     return {"requests": {"cpu": f"{needed.cpu_millis}m", **capped}, "limits": capped}

@@ -29,15 +29,20 @@ def model_of(revision: RevisionSpec) -> str:
     return MODEL_PATH if claim_of(revision) is not None else revision.artifact_location
 
 
-def cache_bytes(revision: RevisionSpec) -> int:
-    """What the pod may write: compiled kernels, and the weights with a fifth to spare where they are fetched."""
-    fetched = 0 if claim_of(revision) is not None else math.ceil(1.2 * revision.weights_bytes)
-    return fetched + 5 * GIB
+def cache_bytes(revision: RevisionSpec) -> int | None:
+    """What the pod may write: compiled kernels, and the weights with a fifth to spare where they are fetched.
+
+    None where their size is not known: a limit would evict the pod in the middle of the download.
+    """
+    if claim_of(revision) is not None:
+        return 5 * GIB
+    return math.ceil(1.2 * revision.weights_bytes) + 5 * GIB if revision.weights_bytes else None
 
 
 def volumes(revision: RevisionSpec) -> list[dict[str, Any]]:
     claim = claim_of(revision)
-    made: list[dict[str, Any]] = [{"name": "cache", "emptyDir": {"sizeLimit": str(cache_bytes(revision))}}]
+    most = cache_bytes(revision)
+    made: list[dict[str, Any]] = [{"name": "cache", "emptyDir": {} if most is None else {"sizeLimit": str(most)}}]
     if claim is not None:
         made.append({"name": "model", "persistentVolumeClaim": {"claimName": claim.claim, "readOnly": True}})
     if shares_memory(revision):

@@ -127,6 +127,12 @@ def test_pods_restart_with_a_new_token_and_those_of_the_revision_in_service_keep
     assert kept["metadata"]["name"] == reference("hf_a")["name"] == "chat-0123456789-secrets"
 
 
+def test_weights_of_unknown_size_have_no_limit_that_would_evict_them_half_loaded() -> None:
+    pod = objects(spec(revision(weights_bytes=0)))["StatefulSet"]["spec"]["template"]["spec"]
+    assert pod["volumes"][0] == {"name": "cache", "emptyDir": {}}
+    assert "ephemeral-storage" not in pod["containers"][0]["resources"]["limits"]
+
+
 def test_weights_that_are_there_are_mounted_read_only_and_no_token_is_given() -> None:
     wanted = spec(gpu_revision(weights=LOADED, hub_token="hf_secret"))
     made, volume = container(wanted), {entry["name"]: entry for entry in pod(wanted)["volumes"]}["model"]

@@ -31,12 +31,13 @@ class GatewayListener:
         self.controllers, self.routes = controllers, routes
         self.port = 0
         self._server: asyncio.Server | None = None
+        self._state = ServerState()
 
     async def open(self, wanted: int) -> None:
         """Listens on the wanted port, or on any free one if that is taken or needs rights."""
         config = uvicorn.Config(self, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False)
         config.load()
-        state, loop = ServerState(), asyncio.get_running_loop()
+        state, loop = self._state, asyncio.get_running_loop()
 
         def protocol() -> Protocol:
             return Protocol(config=config, server_state=state, app_state={})
@@ -50,6 +51,8 @@ class GatewayListener:
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         headers = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]]
