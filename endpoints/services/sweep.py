@@ -9,16 +9,15 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import BooleanField, ExpressionWrapper, Min, Q
+from django.db.models import Min
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from clusters.models import Cluster
-from endpoints.judge import Verdict, judge
+from endpoints.judge import judge, step_towards
 from endpoints.models import Backend, Endpoint
 from endpoints.states import ENDS_AN_ATTEMPT, Status
 from endpoints.targets import target_for
@@ -26,9 +25,10 @@ from endpoints.targets.base import Follow, Observation, TargetError
 from portal.tenancy import heartbeat
 from portal.tenancy.queue import after_commit
 
+from .known import known
 from .reconcile import reconcile
-from .specs import row_view
-from .write import addresses_of, postpone, refresh_unchanged, same_addresses, write_figures, write_verdict
+from .write import addresses_of, differing, postpone, refresh_unchanged
+from .write_many import News, write_many
 
 log = logging.getLogger(__name__)
 BATCH = 500
@@ -37,6 +37,7 @@ PASS_SECONDS = 20.0
 MOST_ROWS = 40 * BATCH
 # Rows that are being looked at are not due for others so long; one look has 30 s for its calls.
 LOOK_LEASE = timedelta(seconds=45)
+NOTHING = Observation()
 
 
 def sweep() -> int:
@@ -66,12 +67,9 @@ def look_at_cluster(cluster_id: int) -> int:
         log.info("a place can't be looked at", extra={"cluster": cluster.name, "cause": error.code})
         postpone(claimed, error)
         return 0
-    began, steps = time.monotonic(), 0
+    end, steps = time.monotonic() + PASS_SECONDS, 0
     for batch in _batches(claimed):
-        if time.monotonic() - began < PASS_SECONDS:
-            steps += _judge_batch(batch, seen)
-        else:
-            Endpoint.objects.filter(pk__in=batch, next_look_at__gt=Now()).update(next_look_at=Now())
+        steps += _judge_batch(batch, seen, end)
     return steps
 
 
@@ -93,25 +91,15 @@ def _observe(cluster: Cluster, pks: Sequence[int]) -> dict[UUID, Observation]:
     return target_for(cluster).observe(few)
 
 
-@dataclass(frozen=True)
-class Look:
-    """A row with what was seen of it, what that means, and what it says now; all of it from one moment."""
-
-    row: Endpoint
-    seen: Observation
-    verdict: Verdict
-    same_addresses: bool
+class Look(News):
+    """What one look at a row asks for."""
 
     @property
     def is_news(self) -> bool:
         row, verdict = self.row, self.verdict
-        written = Verdict(row.status, verdict.cause, verdict.message, row.ready_replicas,
-                          row.serving.number if row.serving else None)
-        return verdict != written or verdict.cause != row.cause or not self.same_addresses or self.figures_differ
-
-    @property
-    def figures_differ(self) -> bool:
-        return (self.row.ready_replicas, self.row.autoscaled_replicas) != (self.verdict.ready, self.seen.wanted_replicas)
+        said = (row.status, row.cause, row.message, row.ready, row.serving, row.autoscaled)
+        now = (verdict.status, verdict.cause, self.message, verdict.ready, verdict.serving, self.seen.wanted_replicas)
+        return said != now or verdict.failed or differing(self.there, addresses_of(self.seen)) != ([], [])
 
     @property
     def is_refused(self) -> bool:
@@ -122,53 +110,58 @@ class Look:
 
     @property
     def needs_step(self) -> bool:
-        """Whether anything moves here, or the place has to be acted upon."""
-        if not self.row.is_settled or self.row.attempts or self.seen.follow == Follow.STEP:
+        """Whether anything moves here, the place has to be acted upon, or more is due than one line of status."""
+        row, verdict, follow = self.row, self.verdict, self.seen.follow
+        if not row.is_settled or row.attempts or follow == Follow.STEP:
             return True
-        return self.is_news and self.seen.follow == Follow.STEP_IF_NEWS
-
-    @property
-    def only_figures(self) -> bool:
-        """Whether the same can be said of the row, with other numbers in it."""
-        row, verdict = self.row, self.verdict
-        return self.same_addresses and (row.status, row.cause, row.serving.number if row.serving else None) == (
-            verdict.status, verdict.cause, verdict.serving)
+        if follow == Follow.STEP_IF_NEWS or verdict.failed or verdict.status == Status.DELETED:
+            return self.is_news
+        return step_towards(row.status, verdict.status) != verdict.status
 
 
-def _judge_batch(pks: Sequence[int], seen: dict[UUID, Observation]) -> int:
+def _judge_batch(pks: Sequence[int], seen: dict[UUID, Observation], end: float) -> int:
     """Renew the age of rows of which the evidence says nothing new, write what is new, take a step where one is due."""
+    if time.monotonic() > end:
+        _put_off(pks)
+        return 0
     quiet: list[int] = []
-    figures: dict[tuple[int, int | None, str], list[int]] = defaultdict(list)
-    busy = 0
+    news: list[News] = []
+    steps: list[int] = []
     for look in _looks(pks, seen):
         if look.is_refused:
             quiet.append(look.row.pk)
         elif look.needs_step:
-            busy += reconcile(look.row.pk)
-        elif not look.is_news:
-            quiet.append(look.row.pk)
-        elif look.only_figures:
-            figures[look.verdict.ready, look.seen.wanted_replicas, look.verdict.message].append(look.row.pk)
+            steps.append(look.row.pk)
+        elif look.is_news:
+            news.append(look)
         else:
-            write_verdict(look.row, look.verdict, look.seen)
+            quiet.append(look.row.pk)
     source = next((each.source for each in seen.values() if each.source), "portal")
-    for (ready, autoscaled, message), group in figures.items():
-        write_figures(group, ready=ready, autoscaled=autoscaled, message=message)
-        quiet += group
+    write_many(news, source)
     if quiet:
-        refresh_unchanged(sorted(quiet), source)
-    return busy
+        refresh_unchanged(quiet, source)
+    return _take(steps, end)
+
+
+def _take(steps: Sequence[int], end: float) -> int:
+    """One step of each row, as far as the time goes."""
+    for done, pk in enumerate(steps):
+        if time.monotonic() > end:
+            _put_off(steps[done:])
+            return done
+        reconcile(pk)
+    return len(steps)
+
+
+def _put_off(pks: Sequence[int]) -> None:
+    Endpoint.objects.filter(pk__in=pks, next_look_at__gt=Now()).update(next_look_at=Now())
 
 
 def _looks(pks: Sequence[int], seen: dict[UUID, Observation]) -> list[Look]:
-    late = ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField())
-    rows = Endpoint.objects.filter(pk__in=pks).select_related("wanted", "serving").annotate(late=late)
+    """The rows come first: who writes an address later changes what guards them."""
+    rows = known(pks)
     backends: dict[int, list[Backend]] = defaultdict(list)
     for backend in Backend.objects.filter(endpoint_id__in=pks):
         backends[backend.endpoint_id].append(backend)
-    return [_look(row, seen.get(row.uid, Observation()), backends[row.pk]) for row in rows.order_by("pk")]
-
-
-def _look(row: Endpoint, seen: Observation, there: Sequence[Backend]) -> Look:
-    verdict = judge(row_view(row, late=bool(getattr(row, "late", False))), seen)
-    return Look(row, seen, verdict, same_addresses(there, addresses_of(seen)))
+    return [Look(row, found, judge(row.view, found), backends[row.pk])
+            for row in rows for found in [seen.get(row.uid, NOTHING)]]

@@ -44,7 +44,7 @@ def write_verdict(endpoint: Endpoint, verdict: Verdict, seen: Observation) -> bo
         "cause": verdict.cause, "message": message, "ready_replicas": verdict.ready, "serving": serving,
         "autoscaled_replicas": seen.wanted_replicas,
         "observed_generation": endpoint.generation, "seen_at": Now(), "seen_by": seen.source or "portal", "attempts": 0,
-        "last_error": "", "next_look_at": Now() + max(_pause(status, verdict.status), timedelta(seconds=seen.pause)),
+        "last_error": "", "next_look_at": Now() + max(pause_of(status, verdict.status), timedelta(seconds=seen.pause)),
     }
     if not _swap(endpoint, status, fields):
         return False
@@ -69,7 +69,7 @@ def write_problem(endpoint: Endpoint, error: TargetError) -> bool:
     goal = _after_refusal(endpoint)
     status = step_towards(endpoint.status, goal)
     fields = {"cause": error.code, "message": message, "observed_generation": endpoint.generation,
-              "next_look_at": Now() + _pause(status, goal)}
+              "next_look_at": Now() + pause_of(status, goal)}
     if not _swap(endpoint, status, fields):
         return False
     if (status, error.code) != (endpoint.status, endpoint.cause):
@@ -150,21 +150,21 @@ def _swap(endpoint: Endpoint, status: str, fields: dict[str, Any]) -> bool:
     if status not in TRANSITIONAL:
         fields["deadline_at"] = None
     elif status != endpoint.status or endpoint.deadline_at is None:
-        fields["deadline_at"] = Now() + _time_for(endpoint, status)
+        seconds = endpoint.wanted.spec.get("start_seconds", 0) if endpoint.wanted else 0
+        fields["deadline_at"] = Now() + time_for(status, endpoint.replicas_now, seconds)
     return bool(_guard(endpoint).update(**fields))
 
 
-def _time_for(endpoint: Endpoint, status: str) -> timedelta:
+def time_for(status: str, replicas: int, start_seconds: int) -> timedelta:
     """How long this state may take: its own time, and the profile's for each replica that starts in turn.
 
     An update may start one replica more than there are.
     """
-    starts = {Status.CREATING: 1, Status.UPDATING: endpoint.replicas_now + 1}.get(Status(status), 0)
-    seconds = endpoint.wanted.spec.get("start_seconds", 0) if endpoint.wanted else 0
-    return DEADLINES[status] + timedelta(seconds=starts * seconds)
+    starts = {Status.CREATING: 1, Status.UPDATING: replicas + 1}.get(Status(status), 0)
+    return DEADLINES[status] + timedelta(seconds=starts * start_seconds)
 
 
-def _pause(status: str, goal: str) -> timedelta:
+def pause_of(status: str, goal: str) -> timedelta:
     if status != goal:
         return timedelta(0)
     return LOOK_SOON if status in TRANSITIONAL else LOOK_CALM
@@ -194,12 +194,6 @@ def addresses_of(seen: Observation) -> list[ReplicaSeen]:
     return [seen.entrance] if seen.entrance is not None else [replica for replica in seen.replicas if replica.url]
 
 
-def same_addresses(there: Sequence[Backend], wanted: Sequence[ReplicaSeen]) -> bool:
-    """Whether the gateway's table has exactly these, with all that it takes to call them."""
-    by_key = {replica.key: replica for replica in wanted}
-    return len(there) == len(by_key) and all(row.key in by_key and _is_as(row, by_key[row.key]) for row in there)
-
-
 def _is_as(row: Backend, replica: ReplicaSeen) -> bool:
     plain = (row.url, row.ca, row.client_certificate, row.host)
     if plain != (replica.url, replica.ca, replica.client_certificate, replica.host):
@@ -212,23 +206,26 @@ def _is_as(row: Backend, replica: ReplicaSeen) -> bool:
 
 def _write_backends(endpoint: Endpoint, wanted: Sequence[ReplicaSeen]) -> None:
     """Make the gateway's table say who answers now; unchanged rows stay untouched."""
-    by_key = {replica.key: replica for replica in wanted}
-    there = list(Backend.objects.filter(endpoint_id=endpoint.pk))
-    kept = {row.key for row in there if row.key in by_key and _is_as(row, by_key[row.key])}
-    gone = [row.pk for row in there if row.key not in kept]
+    gone, missing = differing(list(Backend.objects.filter(endpoint_id=endpoint.pk)), wanted)
     if gone:
         Backend.objects.filter(pk__in=gone).delete()
-    for key, replica in by_key.items():
-        if key not in kept:
-            _add_backend(endpoint, replica)
+    for replica in missing:
+        new_backend(endpoint.pk, replica).save(force_insert=True)
 
 
-def _add_backend(endpoint: Endpoint, replica: ReplicaSeen) -> None:
-    row = Backend(endpoint=endpoint, key=replica.key, url=replica.url, revision=replica.revision, ca=replica.ca,
+def differing(there: Sequence[Backend], wanted: Sequence[ReplicaSeen]) -> tuple[list[int], list[ReplicaSeen]]:
+    """Which rows of the gateway's table must go, and whose are missing there."""
+    by_key = {replica.key: replica for replica in wanted}
+    kept = {row.key for row in there if row.key in by_key and _is_as(row, by_key[row.key])}
+    return [row.pk for row in there if row.key not in kept], [each for key, each in by_key.items() if key not in kept]
+
+
+def new_backend(endpoint_pk: int, replica: ReplicaSeen) -> Backend:
+    row = Backend(endpoint_id=endpoint_pk, key=replica.key, url=replica.url, revision=replica.revision, ca=replica.ca,
                   client_certificate=replica.client_certificate, host=replica.host)
     row.put_secret("token", replica.token)
     row.put_secret("client_key", replica.client_key)
-    row.save(force_insert=True)
+    return row
 
 
 def _bury(endpoint: Endpoint) -> bool:
@@ -255,9 +252,3 @@ def refresh_unchanged(pks: list[int], source: str) -> int:
     """Renew the age of rows whose evidence says what is written already: one statement for all."""
     return Endpoint.objects.filter(_quiet(), pk__in=pks).update(
         seen_at=Now(), seen_by=source, last_error="", next_look_at=Now() + LOOK_CALM)
-
-
-def write_figures(pks: list[int], *, ready: int, autoscaled: int | None, message: str) -> int:
-    """Other numbers in rows of which all else stays true: one statement for all with the same ones."""
-    return Endpoint.objects.filter(_quiet(), pk__in=pks).exclude(status__in=TRANSITIONAL).update(
-        ready_replicas=ready, autoscaled_replicas=autoscaled, message=clean(message, 1000))
