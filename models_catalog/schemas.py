@@ -85,11 +85,16 @@ class ReleaseOut(Schema):
     version: str
     device: Device
     image: str
+    has_registry_login: bool
     enabled: bool
 
     @staticmethod
     def resolve_engine(obj: EngineRelease) -> str:
         return obj.kind
+
+    @staticmethod
+    def resolve_has_registry_login(obj: EngineRelease) -> bool:
+        return bool(obj.registry_password)
 
 
 class ProfileOut(Schema):
@@ -182,6 +187,13 @@ class ReleaseIn(Closed):
     version: Annotated[str, StringConstraints(max_length=20)]
     device: Device
     image: Annotated[str, StringConstraints(max_length=300)] = ""
+
+
+class RegistryLogin(Closed):
+    """For the registry of the release's image. Two empty texts forget the one that is kept; so does another registry."""
+
+    user: Annotated[str, StringConstraints(max_length=200)]
+    password: Annotated[str, StringConstraints(max_length=8192)]
 
 
 class ModelPatch(Closed):

@@ -11,13 +11,14 @@ from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminPasswordWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
 from clusters.states import ClusterKind
 from models_catalog.argument_form import ArgumentsField
-from models_catalog.models import Artifact, CatalogModel, Profile
+from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile
 
 from .placement_form import PARTS, PlacementFields, initial_of
 
@@ -113,8 +114,36 @@ class ArtifactForm(forms.ModelForm[Artifact]):
     new_token = forms.CharField(
         label=_("token"), required=False, max_length=500,
         help_text=_("For gated models. Leave empty to keep the one that is stored; it is never shown."),
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "password", "autocomplete": "new-password"}))
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}))
 
     class Meta:
         model = Artifact
         fields = ("kind", "location", "revision")
+
+
+class ReleaseForm(forms.ModelForm[EngineRelease]):
+    user = forms.CharField(
+        label=_("registry's user"), required=False, max_length=200,
+        help_text=_("None where anybody may pull the image. Empty it to forget the login."),
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}))
+    password = forms.CharField(
+        label=_("registry's password"), required=False, max_length=8192, strip=False,
+        help_text=_("Leave empty to keep the one that is stored; it is never shown. Another registry needs another one."),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}))
+
+    class Meta:
+        model = EngineRelease
+        fields = ("slug", "kind", "version", "device", "image", "enabled")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.setdefault("user", self.instance.registry_user)
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        user, password = self.cleaned_data.get("user"), self.cleaned_data.get("password")
+        if password and not user:
+            self.add_error("user", _("A login is a user and a password."))
+        if user and not password and "user" in self.changed_data:
+            self.add_error("password", _("Enter the password of this user."))
+        return cleaned

@@ -16,10 +16,12 @@ from models_catalog.resources import ReleaseResource
 from portal.tenancy.adminkit import actor_of, sheet, status_badge
 
 from .base import CatalogueAdmin, counted
+from .forms import ReleaseForm
 
 
 @admin.register(EngineRelease)
 class EngineReleaseAdmin(CatalogueAdmin):
+    form = ReleaseForm
     list_display = ("slug", "kind", "version", "device", "enabled_shown", "arguments_shown", "profiles_shown", "image")
     list_filter = ("kind", "device", "enabled")
     search_fields = ("slug", "version", "image")
@@ -29,6 +31,8 @@ class EngineReleaseAdmin(CatalogueAdmin):
         (None, {"fields": ("slug", ("kind", "version", "device"), "image", "enabled"), "description": _(
             "Clusters pull the image: a fixed tag, or better a digest such as vllm/vllm-openai@sha256:…, which nobody can "
             "move. Hosts take the folder with the short name.")}),
+        (_("Login of the registry"), {"fields": (("user", "password"),), "description": _(
+            "Clusters get it as a pull secret beside each endpoint, for the registry of this image and for no other.")}),
         (_("Arguments that can be set"), {"fields": ("options_shown",), "classes": ("tab",)}),
     )
 
@@ -38,7 +42,10 @@ class EngineReleaseAdmin(CatalogueAdmin):
         return rows
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
-        services.put_release(actor_of(request), obj)
+        actor, said = actor_of(request), form.cleaned_data
+        services.put_release(actor, obj)
+        if said["password"] or (obj.registry_user and not said["user"]):
+            services.set_registry_login(actor, obj, said["user"], said["password"])
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         services.delete_release(actor_of(request), obj)

@@ -21,6 +21,7 @@ from models_catalog.schemas import (
     ProfileIn,
     ProfileOut,
     ProfilePatch,
+    RegistryLogin,
     ReleaseIn,
     ReleaseOut,
     ReleasePatch,
@@ -70,6 +71,14 @@ def change_release(request: ApiRequest, response: HttpResponse, slug: str, data:
     row = edited(request, row, lambda: services.change_release(request.auth, row, **values))
     response["ETag"] = etag_of(row)
     return row
+
+
+@router.put("/releases/{slug}/registry-login", response={204: None},
+            summary="Keep the login of the image's registry; never shown again (operators)")
+def set_registry_login(request: ApiRequest, slug: str, data: RegistryLogin) -> Status[None]:
+    row = find(EngineRelease.objects.all(), slug=slug)
+    services.set_registry_login(request.auth, row, data.user, data.password)
+    return Status(204, None)
 
 
 @router.delete("/releases/{slug}", response={204: None}, summary="Delete an engine release that nothing uses (operators)")

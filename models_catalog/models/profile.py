@@ -6,15 +6,17 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from portal.tenancy.fields import EncryptedField, HoldsSecrets
 from portal.tenancy.models import User, Workspace
 from portal.tenancy.models.people import slug_rule
 from portal.tenancy.rows import Row
 
 from ..choices import Device, EngineKind
+from ..registries import registry_of
 from .model import Artifact, CatalogModel, Seeded
 
 
-class EngineRelease(Seeded, Row):
+class EngineRelease(Seeded, HoldsSecrets, Row):
     """A release of an engine, as an agent can start it or a cluster can pull it."""
 
     slug = models.CharField(_("short name"), max_length=63, unique=True,
@@ -23,12 +25,20 @@ class EngineRelease(Seeded, Row):
     version = models.CharField(_("version"), max_length=20)
     device = models.CharField(_("device"), max_length=5, choices=Device.choices)
     image = models.CharField(_("image"), max_length=300, blank=True, default="")
+    registry_user = models.CharField(_("registry's user"), max_length=200, blank=True, default="", editable=False)
+    # Bound to the registry and not to the whole image: another tag comes from the same place.
+    registry_password = EncryptedField(host_field="registry")
     enabled = models.BooleanField(_("can be chosen"), default=True)
 
     class Meta:
         ordering = ["slug"]
         verbose_name = _("engine release")
         verbose_name_plural = _("engine releases")
+
+    @property
+    def registry(self) -> str:
+        """Where clusters pull the image; the login is kept for this place only."""
+        return registry_of(self.image)
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.version} · {self.get_device_display()}"

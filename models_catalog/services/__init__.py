@@ -26,6 +26,7 @@ from .shelf import (
     put_model,
     put_release,
     put_vendor,
+    set_registry_login,
     shelve,
     unshelve,
 )
@@ -35,5 +36,5 @@ __all__ = [
     "change_model", "change_profile", "change_release", "change_vendor", "create_artifact", "create_model",
     "create_profile", "create_release", "create_vendor", "delete_artifact", "delete_model", "delete_profile",
     "delete_release", "delete_vendor", "put_artifact", "put_model", "put_profile", "put_release", "put_vendor",
-    "revision_spec", "set_artifact_token", "shelve", "unshelve",
+    "revision_spec", "set_artifact_token", "set_registry_login", "shelve", "unshelve",
 ]

@@ -22,6 +22,8 @@ FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,61}[a-z0-9]")
 IMAGE = re.compile(r"[a-z0-9.{}:-]+(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9._-]{1,128}|@sha256:[0-9a-f]{64})")
 
 
+# Amazon's and Google's passwords are whole documents.
+MOST_USER, MOST_PASSWORD = 200, 8192
 MOST_TOKENS = 2**31 - 1  # the database's own limit on some databases, the same on all for us
 
 
@@ -128,8 +130,11 @@ def put_release(actor: Actor, row: EngineRelease) -> EngineRelease:
         raise Invalid(_("A version starts with a digit, such as 0.32.0."), field="version")
     if row.image and (not IMAGE.fullmatch(row.image) or row.image.endswith(":latest")):
         raise Invalid(_("Write the image with a fixed tag or digest, such as vllm/vllm-openai:v0.32.0."), field="image")
-    clean(row)
-    return save(actor, row, before_of(row))
+    clean(row, skip=["registry_password"])
+    old = before_of(row)
+    if old is not None and old.registry != row.registry:
+        row.registry_user = row.registry_password = ""
+    return save(actor, row, old)
 
 
 def create_release(actor: Actor, **values: Any) -> EngineRelease:
@@ -140,6 +145,24 @@ def change_release(actor: Actor, row: EngineRelease, **values: Any) -> EngineRel
     for name, value in values.items():
         setattr(row, name, value)
     return put_release(actor, row)
+
+
+@retry_tx
+def set_registry_login(actor: Actor, row: EngineRelease, user: str, password: str) -> None:
+    """Keep the login of the image's registry, the password encrypted; two empty ones forget it. Operators only."""
+    require_manage(actor, None)
+    if bool(user) != bool(password):
+        raise Invalid(_("A login is a user and a password."), field="password" if user else "user")
+    if user and not row.registry:
+        raise Invalid(_("Give the release an image first: the login is kept for its registry only."), field="user")
+    if len(user) > MOST_USER or not user.isprintable() or ":" in user or user != user.strip():
+        raise Invalid(_("A user has at most %(most)d plain characters and no colon.") % {"most": MOST_USER}, field="user")
+    if len(password) > MOST_PASSWORD or any(not c.isprintable() and c not in "\n\t" for c in password):
+        raise Invalid(_("A password has at most %(most)d plain characters.") % {"most": MOST_PASSWORD}, field="password")
+    row.registry_user = user
+    row.put_secret("registry_password", password)
+    row.save(update_fields=["registry_user", "registry_password", "updated_at"])
+    audit.record(actor, "set registry login" if user else "forget registry login", row)
 
 
 @retry_tx

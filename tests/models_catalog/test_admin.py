@@ -217,6 +217,24 @@ def test_a_release_lists_what_can_be_set(operator: Client) -> None:
     assert "GPUs that share each layer." in page
 
 
+def test_the_login_of_a_registry_is_written_and_never_shown(operator: Client) -> None:
+    release = EngineRelease.objects.create(slug="own", kind="vllm", version="0.32.0", device="cuda", image="reg.example/a:v1")
+    page = url(EngineRelease, "change", release.pk)
+    half = operator.post(page, form_of(operator, page) | {"user": "", "password": "reg-hidden-7"})
+    assert half.status_code == 200
+    assert "reg-hidden-7" not in half.content.decode(), "not even in a refused form"
+    assert operator.post(page, form_of(operator, page) | {"user": "robot", "password": "reg-hidden-7"}).status_code == 302
+    release.refresh_from_db()
+    assert (release.registry_user, release.secret("registry_password")) == ("robot", "reg-hidden-7")
+    assert "reg-hidden-7" not in operator.get(page).content.decode()
+    assert operator.post(page, form_of(operator, page) | {"image": "reg.example/a:v2"}).status_code == 302
+    release.refresh_from_db()
+    assert release.secret("registry_password") == "reg-hidden-7", "an empty field keeps it"
+    assert operator.post(page, form_of(operator, page) | {"user": ""}).status_code == 302
+    release.refresh_from_db()
+    assert (release.registry_user, release.registry_password) == ("", "")
+
+
 def test_deleting_what_is_used_is_refused_in_words(operator: Client) -> None:
     profile = make_profile()
     answer = operator.post(url(Vendor, "delete", profile.model.vendor.pk), {"post": "yes"}, follow=True)

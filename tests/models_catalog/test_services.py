@@ -9,9 +9,11 @@ import pytest
 from models_catalog import services
 from models_catalog.choices import ArtifactKind, Device, EngineKind
 from models_catalog.locations import check_location, check_revision, is_pinned
-from models_catalog.models import Artifact, CatalogModel, Profile, Vendor
+from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
+from models_catalog.registries import auth_key, registry_of, wants_login
 from portal.tenancy.actor import PORTAL, Actor
 from portal.tenancy.errors import Conflict, Invalid, NotAllowed, NotFound
+from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.models import ApiKey, AuditEntry
 from tests.cast import GIB, Cast, make_model, make_profile, make_release
 
@@ -308,3 +310,81 @@ class TestReleases:
     def test_an_image_is_pinned_by_tag_or_digest(self) -> None:
         for n, image in enumerate(["vllm/vllm-openai:v0.32.0", f"registry.example.org:5000/a/b@sha256:{'0' * 64}"]):
             services.create_release(PORTAL, slug=f"r-{n}", kind="vllm", version="1", device="cuda", image=image)
+
+
+def release_with_login(password: str = "reg-hidden-7") -> EngineRelease:
+    made = services.create_release(PORTAL, slug="own", kind="vllm", version="1", device="cuda", image=f"{REGISTRY}/a/b:v1")
+    services.set_registry_login(PORTAL, made, "robot$ci", password)
+    return EngineRelease.objects.get(pk=made.pk)
+
+
+REGISTRY = "registry.example.org:5000"
+
+
+@pytest.mark.django_db
+@pytest.mark.both_databases
+class TestRegistryLogins:
+    def test_the_password_is_encrypted_and_in_no_audit(self) -> None:
+        row = release_with_login()
+        assert (row.registry_user, row.secret("registry_password")) == ("robot$ci", "reg-hidden-7")
+        assert "reg-hidden-7" not in row.registry_password
+        assert "reg-hidden-7" not in str(list(AuditEntry.objects.values()))
+        assert AuditEntry.objects.order_by("id").last().verb == "set registry login"
+
+    @pytest.mark.parametrize(("image", "kept"), [
+        (f"{REGISTRY}/a/b:v2", True), (f"{REGISTRY}/other:v1", True), ("registry.example.org/a/b:v1", False),
+        ("vllm/vllm-openai:v1", False), ("", False),
+    ])
+    def test_another_tag_keeps_the_login_and_another_registry_forgets_it(self, image: str, kept: bool) -> None:
+        services.change_release(PORTAL, release_with_login(), image=image)
+        row = EngineRelease.objects.get()
+        assert (bool(row.registry_user), bool(row.registry_password)) == (kept, kept)
+        assert row.secret("registry_password") == ("reg-hidden-7" if kept else "")
+
+    def test_a_password_does_not_follow_its_row_to_another_registry(self) -> None:
+        row = release_with_login()
+        row.image = "evil.example.org/a/b:v1"
+        with pytest.raises(SecretUnreadable):
+            row.secret("registry_password")
+
+    def test_a_login_is_forgotten_by_two_empty_texts(self) -> None:
+        row = release_with_login()
+        services.set_registry_login(PORTAL, row, "", "")
+        assert EngineRelease.objects.get().registry_password == ""
+
+    @pytest.mark.parametrize(("user", "password", "field"), [
+        ("a", "", "password"), ("", "b", "user"), ("a:b", "c", "user"), (" a", "c", "user"), ("a\x00", "c", "user"),
+        ("a", "b\x00", "password"), ("a" * 201, "b", "user"), ("a", "b" * 8193, "password"),
+    ])
+    def test_half_a_login_and_other_characters_are_refused(self, user: str, password: str, field: str) -> None:
+        with pytest.raises(Invalid) as caught:
+            services.set_registry_login(PORTAL, release_with_login(), user, password)
+        assert caught.value.field == field
+
+    def test_a_release_without_an_image_has_no_registry_to_log_in_to(self) -> None:
+        made = services.create_release(PORTAL, slug="own", kind="vllm", version="1", device="cuda")
+        with pytest.raises(Invalid, match="image first"):
+            services.set_registry_login(PORTAL, made, "a", "b")
+
+    def test_only_operators_set_one(self, cast: Cast) -> None:
+        with pytest.raises(NotAllowed):
+            services.set_registry_login(cast.actor("alice"), release_with_login(), "a", "b")
+
+
+@pytest.mark.parametrize(("image", "registry", "key", "asks"), [
+    ("", "", "", False),
+    ("vllm/vllm-openai:v1", "docker.io", "https://index.docker.io/v1/", False),
+    ("docker.io/vllm/vllm-openai:v1", "docker.io", "https://index.docker.io/v1/", False),
+    ("localhost/a:1", "localhost", "localhost", False),
+    ("registry.example.org:5000/a/b@sha256:0", "registry.example.org:5000", "registry.example.org:5000", False),
+    ("763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm:1", "763104351884.dkr.ecr.eu-west-1.amazonaws.com",
+     "763104351884.dkr.ecr.eu-west-1.amazonaws.com", True),
+    ("763104351884.dkr.ecr.cn-north-1.amazonaws.com.cn/vllm:1", "763104351884.dkr.ecr.cn-north-1.amazonaws.com.cn",
+     "763104351884.dkr.ecr.cn-north-1.amazonaws.com.cn", True),
+    ("public.ecr.aws/deep/vllm:1", "public.ecr.aws", "public.ecr.aws", False),
+    ("nvcr.io/nvidia/vllm:1", "nvcr.io", "nvcr.io", True),
+    ("nvcr.io.evil.example/vllm:1", "nvcr.io.evil.example", "nvcr.io.evil.example", False),
+    ("europe-docker.pkg.dev/p/r/i:1", "europe-docker.pkg.dev", "europe-docker.pkg.dev", True),
+])
+def test_the_registry_of_an_image(image: str, registry: str, key: str, asks: bool) -> None:
+    assert (registry_of(image), auth_key(registry_of(image)), wants_login(image)) == (registry, key, asks)

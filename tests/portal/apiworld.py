@@ -65,7 +65,7 @@ def make_world(cast: Cast) -> World:
     key.save()
     token, token_text = make_enrolment_token(cast.actor("operator"), place)
     Vendor.objects.create(slug="unused", names={"enUS": "Unused"})
-    EngineRelease.objects.create(slug="vllm-cpu-unused", kind="vllm", version="1.0", device="cpu")
+    EngineRelease.objects.create(slug="vllm-cpu-unused", kind="vllm", version="1.0", device="cpu", image="reg.example/e:1")
     cluster, cluster_token = make_kubernetes(cast)
     scaled = services.create(alice, cast.alpha, name="scaled", profile=make_hub_profile(model), autoscale=AUTOSCALE,
                              cluster=make_cluster("alpha-scaling", workspace=cast.alpha, kind=ClusterKind.KUBERNETES))

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from django.apps import apps
 
+from models_catalog import services
+from models_catalog.models import EngineRelease
 from portal.api import api
+from portal.tenancy.actor import PORTAL
 from portal.tenancy.fields import EncryptedField
 from portal.tenancy.models import AuditEntry
 from tests.cast import Cast
@@ -68,8 +71,10 @@ def test_no_secret_of_the_world_is_in_any_answer(world: World) -> None:
     """Canaries: each secret is planted, then every read is made by the one who may see most."""
     world.artifact.put_secret("token", "hf_canaryOfTheArtifact")
     world.artifact.save()
-    secrets = [*world.secrets, "hf_canaryOfTheArtifact", world.artifact.token, world.key.digest, world.token.digest,
-               world.cast.alice.password]
+    release = EngineRelease.objects.get(slug="vllm-cpu-unused")
+    services.set_registry_login(PORTAL, release, "robot-canary", "canaryOfTheRegistry")
+    secrets = [*world.secrets, "hf_canaryOfTheArtifact", "robot-canary", "canaryOfTheRegistry", release.registry_password,
+               world.artifact.token, world.key.digest, world.token.digest, world.cast.alice.password]
     callers = [Api(world.cast.operator), Api(world.cast.alice)]
     for verb, path in MATRIX:
         if verb != "GET":

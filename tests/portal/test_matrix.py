@@ -105,6 +105,8 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("POST", "/releases"): Entry((403, 403, 403, 403, 201), {
         "slug": "vllm-cpu-9", "engine": "vllm", "version": "9.0", "device": "cpu"}, writes=1),
     ("PATCH", "/releases/{release}"): Entry((403, 403, 403, 403, 200), {"enabled": False}, writes=1),
+    ("PUT", "/releases/{unused_release}/registry-login"): Entry(
+        (403, 403, 403, 403, 204), {"user": "robot", "password": "hidden-7"}, writes=1),
     ("DELETE", "/releases/{unused_release}"): Entry((403, 403, 403, 403, 204), writes=1),
     ("GET", "/endpoints"): Entry(LIST),
     ("POST", "/endpoints"): Entry((422, 403, 202, 202, 202), NEW_ENDPOINT, writes=1),
@@ -150,7 +152,7 @@ DEEPINFER: dict[tuple[str, str], Entry] = {
 OUTSIDE_THE_MATRIX = {
     "admin/", "agent/v1/", "api/v1/", "v1/", "health", "healthz", "readyz", "metrics", "static/", "i18n/",
 }
-NOT_OF_A_TENANT = {"/releases/{release}", "/releases/{unused_release}"}
+NOT_OF_A_TENANT = {"/releases/{release}", "/releases/{unused_release}", "/releases/{unused_release}/registry-login"}
 
 
 @pytest.fixture
