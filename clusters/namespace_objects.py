@@ -6,7 +6,7 @@ from typing import Any
 
 from portal.tenancy.models import Workspace
 
-from .namespaces import MANAGED_BY, MANAGER, WORKSPACE_UID, workspace_namespace
+from .namespaces import MANAGED_BY, MANAGER, SHARED_NAMESPACE, WORKSPACE_UID, workspace_namespace
 
 NAME = "inference-portal"
 # Extended resources that vendors' device plugins give GPUs; a quota names each.
@@ -21,6 +21,12 @@ def namespace_objects(workspace: Workspace, *, restricted: bool = False) -> list
     baseline is enforced and what restricted would refuse is only warned about.
     """
     return [_namespace(workspace, restricted), _quota(workspace), _network_policy(workspace)]
+
+
+def shared_namespace() -> dict[str, Any]:
+    """Where shared copies lie. Its loaders are the Dataset controller's, which change owners of files and so run as root."""
+    labels = {MANAGED_BY: MANAGER, "pod-security.kubernetes.io/enforce": "baseline"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHARED_NAMESPACE, "labels": labels}}
 
 
 def _meta(workspace: Workspace, name: str, **labels: str) -> dict[str, Any]:

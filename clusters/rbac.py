@@ -1,8 +1,9 @@
 """The rights that the portal needs in a cluster: one table, asked by the connection test and given by a manifest.
 
-Two roles. The wide one reads what lists and the inventory need and makes namespaces. Everything that writes is in
-the narrow one, which a RoleBinding opens in the portal's own namespaces only (threat T26); the portal makes these
-bindings itself and may bind that one role and no other.
+Three roles. The wide one reads what lists and the inventory need and makes namespaces. Everything that writes is in
+the narrow one, which a RoleBinding opens in the portal's own namespaces only (threat T26), and in a still narrower
+one for the namespace where shared copies of models lie. The portal makes these bindings itself and may bind these two
+roles and no other.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from .namespaces import MANAGED_BY, MANAGER
 
 ACCOUNT = "inference-portal"    # ServiceAccount, its namespace and the wide role
 NARROW = "inference-portal-workspace"
+MODELS = "inference-portal-models"
 HOME = "inference-portal"
 TOKEN_SECRET = "inference-portal-token"  # noqa: S105  the name of an object
+
+# The name that the API server's proxy gives the Service of KEDA's HTTP add-on (KEDA HTTP add-on 0.14).
+HTTP_INTERCEPTOR = "http:keda-add-ons-http-interceptor-proxy:8080"
 
 READ = ("get", "list")
 # Server-side apply asks for patch, and for create where the object is not there yet.
@@ -48,11 +53,14 @@ WIDE: tuple[Right, ...] = (
     Right(kinds.NAMESPACE, (*READ, "create", "patch")),
     Right(kinds.ROLE_BINDING, APPLY),
     Right(kinds.CLUSTER_ROLE, ("bind",), names=(NARROW,)),
+    Right(kinds.CLUSTER_ROLE, ("bind",), names=(MODELS,), needs="dataset"),
     *(Right(kind, READ) for kind in (kinds.NODE, kinds.STORAGE_CLASS, kinds.PRIORITY_CLASS, kinds.CRD)),
     # Lists go over all namespaces at once: foreign pods count against the room on nodes.
     *(Right(kind, ("list",)) for kind in (
         kinds.POD, kinds.EVENT, kinds.SERVICE, kinds.PVC, kinds.STATEFUL_SET, kinds.JOB, kinds.ENDPOINT_SLICE)),
     Right(kinds.SCALED_OBJECT, ("list",), needs="keda"),
+    # The add-on's interceptor holds calls while it wakes an endpoint; this Service and no other, in whatever namespace.
+    Right(kinds.SERVICE, ("get", "create"), "proxy", needs="keda_http", names=(HTTP_INTERCEPTOR,)),
     Right(kinds.GATEWAY, READ, needs="gateway"),
     Right(kinds.HTTP_ROUTE, ("list",), needs="gateway"),
     Right(kinds.LEADER_WORKER_SET, ("list",), needs="lws"),
@@ -83,6 +91,12 @@ IN_WORKSPACES: tuple[Right, ...] = (
     Right(kinds.POD_MONITOR, OWN, needs="prometheus"),
     Right(kinds.INFERENCE_ENDPOINT_CONFIG, OWN, needs="hyperpod"),
 )
+# Where shared copies lie: Datasets, their tokens, and what their loaders say. Part of IN_WORKSPACES, which is tested.
+IN_MODELS: tuple[Right, ...] = (
+    Right(kinds.DATASET, OWN, needs="dataset"),
+    Right(kinds.SECRET, (*APPLY, "delete"), needs="dataset"),
+    Right(kinds.POD, ("get",), "log", needs="dataset"),
+)
 
 
 def rules(rights: tuple[Right, ...]) -> list[dict[str, Any]]:
@@ -105,10 +119,10 @@ def _role_ref(name: str) -> dict[str, str]:
     return {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
 
 
-def binding(namespace: str, subject: dict[str, str]) -> dict[str, Any]:
-    """Opens the narrow role to `subject` in one namespace."""
-    return _object("rbac.authorization.k8s.io/v1", "RoleBinding", NARROW, namespace, subjects=[subject],
-                   roleRef=_role_ref(NARROW))
+def binding(namespace: str, subject: dict[str, str], role: str = NARROW) -> dict[str, Any]:
+    """Opens a role to `subject` in one namespace."""
+    return _object("rbac.authorization.k8s.io/v1", "RoleBinding", role, namespace, subjects=[subject],
+                   roleRef=_role_ref(role))
 
 
 def subject_of(username: str) -> dict[str, str]:
@@ -120,7 +134,7 @@ def subject_of(username: str) -> dict[str, str]:
 
 
 def objects(*, token: bool = True) -> list[dict[str, Any]]:
-    """Everything that an operator applies once: namespace, account, both roles and, for a direct connection, a token."""
+    """Everything that an operator applies once: namespace, account, the roles and, for a direct connection, a token."""
     account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": HOME}
     secret = _object("v1", "Secret", TOKEN_SECRET, HOME, type="kubernetes.io/service-account-token")
     secret["metadata"]["annotations"] = {"kubernetes.io/service-account.name": ACCOUNT}
@@ -130,6 +144,7 @@ def objects(*, token: bool = True) -> list[dict[str, Any]]:
         _object("v1", "ServiceAccount", ACCOUNT, HOME),
         _object(rbac, "ClusterRole", ACCOUNT, rules=rules(WIDE)),
         _object(rbac, "ClusterRole", NARROW, rules=rules(IN_WORKSPACES)),
+        _object(rbac, "ClusterRole", MODELS, rules=rules(IN_MODELS)),
         _object(rbac, "ClusterRoleBinding", ACCOUNT, subjects=[account], roleRef=_role_ref(ACCOUNT)),
         binding(HOME, account),
         *([secret] if token else []),

@@ -6,3 +6,7 @@ class ModelsCatalogConfig(AppConfig):
     name = "models_catalog"
     verbose_name = _("Models")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Services send tasks by name, so every process must know the names.
+        from . import tasks  # noqa: F401

@@ -139,6 +139,7 @@ CELERY_BEAT_SCHEDULE = {
     "lost-hosts": {"task": "clusters.tasks.mark_lost_hosts", "schedule": 5.0, "options": {"expires": 10}},
     "vllmclusters": {"task": "endpoints.tasks.follow_all_vllmclusters", "schedule": 5.0, "options": {"expires": 10}},
     "drift": {"task": "endpoints.tasks.find_all_drift", "schedule": 30.0, "options": {"expires": 25}},
+    "copies": {"task": "models_catalog.tasks.sweep_copies", "schedule": 5.0, "options": {"expires": 10}},
     "inventories": {"task": "clusters.tasks.refresh_inventories", "schedule": 30.0, "options": {"expires": 25}},
     "forget": {"task": "portal.tenancy.tasks.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }

@@ -9,12 +9,13 @@ import time
 from django.utils.translation import gettext as _
 
 from clusters.drivers import kinds
+from clusters.drivers.kinds import Kind
 from clusters.drivers.kube import Kube
 from clusters.drivers.kube_errors import KubeError, Problem
 from clusters.models import Cluster
-from clusters.namespace_objects import namespace_objects
-from clusters.namespaces import WORKSPACE_UID, workspace_namespace
-from clusters.rbac import binding, subject_of
+from clusters.namespace_objects import namespace_objects, shared_namespace
+from clusters.namespaces import SHARED_NAMESPACE, WORKSPACE_UID, workspace_namespace
+from clusters.rbac import MODELS, NARROW, binding, subject_of
 from portal.tenancy.models import Workspace
 
 REMEMBERED_SECONDS = 600.0
@@ -61,11 +62,33 @@ def ensure_namespace(kube: Kube, cluster: Cluster, workspace: Workspace, *, rest
         return namespace
     _require_ours(kube, namespace, workspace)
     kube.apply(objects[0], force=True)
-    _require_rights(kube, namespace)
+    _require_rights(kube, namespace, kinds.STATEFUL_SET, NARROW)
     for manifest in objects[1:]:
         kube.apply(manifest, force=True)
     _memory.add(key)
     return namespace
+
+
+def ensure_shared_namespace(kube: Kube, cluster: Cluster) -> str:
+    """Make the namespace of shared copies where there is none, with our few rights in it; its name.
+
+    The Hydra guide has people make it by hand: one that is there already is left as it is. Raises KubeError.
+    """
+    key = (cluster.pk, SHARED_NAMESPACE, "")
+    if not _memory.has(key):
+        found = kube.get(kinds.NAMESPACE, "", SHARED_NAMESPACE)
+        if found is None:
+            kube.apply(shared_namespace())
+        elif found.get("metadata", {}).get("deletionTimestamp"):
+            raise _ending(SHARED_NAMESPACE)
+        _require_rights(kube, SHARED_NAMESPACE, kinds.DATASET, MODELS)
+        _memory.add(key)
+    return SHARED_NAMESPACE
+
+
+def forget_shared_namespace(cluster: Cluster) -> None:
+    """As `forget_namespace`."""
+    _memory.forget(cluster.pk, SHARED_NAMESPACE)
 
 
 def forget_namespace(cluster: Cluster, workspace: Workspace) -> None:
@@ -82,13 +105,17 @@ def _require_ours(kube: Kube, namespace: str, workspace: Workspace) -> None:
         raise NameTaken(_("The namespace %(name)s is there already and is not this portal's. Rename or delete it.") % {
             "name": namespace})
     if meta.get("deletionTimestamp"):
-        raise KubeError(Problem.ENDING, _("The namespace %(name)s is being deleted.") % {"name": namespace})
+        raise _ending(namespace)
 
 
-def _require_rights(kube: Kube, namespace: str) -> None:
-    """Open the narrow role to ourselves where we can't write yet; with wider rights there is nothing to do."""
-    if kube.may("patch", kinds.STATEFUL_SET, namespace):
+def _ending(namespace: str) -> KubeError:
+    return KubeError(Problem.ENDING, _("The namespace %(name)s is being deleted.") % {"name": namespace})
+
+
+def _require_rights(kube: Kube, namespace: str, kind: Kind, role: str) -> None:
+    """Open the role to ourselves where we can't write yet; with wider rights there is nothing to do."""
+    if kube.may("patch", kind, namespace):
         return
     user = kube.whoami()
     if user:
-        kube.apply(binding(namespace, subject_of(user)), force=True)
+        kube.apply(binding(namespace, subject_of(user), role), force=True)

@@ -67,17 +67,18 @@ def _set_up(actor: Actor, row: Cluster, kubernetes: Mapping[str, Any] | None) ->
 
 @retry_tx
 def delete_place(actor: Actor, row: Cluster) -> None:
-    """Delete an empty place. Raises Conflict while hosts or endpoints belong to it."""
+    """Delete an empty place. Raises Conflict while hosts, endpoints or copies of models belong to it."""
     actor.require_operator()
     if not is_empty(row):
-        raise Conflict(_("%(name)s still has hosts or endpoints.") % {"name": row.name}, code="not_empty")
+        raise Conflict(_("%(name)s still has hosts, endpoints or copies of models.") % {"name": row.name}, code="not_empty")
     audit.record(actor, "delete", row, workspace=row.workspace, before=audit.snapshot(row, AUDITED))
     row.delete()
 
 
 def is_empty(row: Cluster) -> bool:
     """Whether nothing would lose its home. The nodes of a Kubernetes cluster are only what was last seen there."""
-    return not _endpoints(row).exists() and (row.kind in KUBERNETES_KINDS or not row.nodes.exists())
+    used = _endpoints(row).exists() or _copies(row).exists()
+    return not used and (row.kind in KUBERNETES_KINDS or not row.nodes.exists())
 
 
 def orphans(row: Cluster) -> list[str]:
@@ -117,3 +118,8 @@ def _require_no_strangers(row: Cluster) -> None:
 def _endpoints(row: Cluster) -> Any:
     """The endpoints of a place, which a room above knows; Django's reverse relation reaches them."""
     return row.endpoints.all()
+
+
+def _copies(row: Cluster) -> Any:
+    """The copies of models in a place, of a room above as well."""
+    return row.copies.all()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -149,3 +150,16 @@ class Seen:
 
     def job(self, name: str) -> Job | None:
         return next((each for each in self.jobs if each.metadata.name == name), None)
+
+
+@dataclass
+class Found:
+    """What the lists of one look hold, by the copy's uid; pods by namespace and Job."""
+
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+    jobs: dict[str, list[Job]] = field(default_factory=lambda: defaultdict(list))
+    claims: dict[str, Claim] = field(default_factory=dict)
+    pods: dict[tuple[str, str], Pod] = field(default_factory=dict)
+
+    def of(self, uid: str) -> Seen:
+        return Seen(self.datasets.get(uid), tuple(self.jobs.get(uid, ())), self.claims.get(uid))

@@ -42,13 +42,19 @@ class CopyView:
 
     @property
     def job_name(self) -> str:
-        """Of the Job that loads this round: the Dataset controller's or ours."""
-        if self.method == CopyMethod.DATASET:
-            return f"dataset-{self.name}-round-{self.round}"
-        return f"{self.name}-r{self.round}"
+        return job_name(self.method, self.name, self.round)
 
     @property
     def secret_name(self) -> str:
-        """A Secret of its own for each copy; long names are cut where a digest keeps them apart."""
-        digest = hashlib.sha256(self.name.encode()).hexdigest()[:10]
-        return f"{self.name[:40].rstrip('-')}-{digest}-source"
+        return secret_name(self.name)
+
+
+def job_name(method: str, name: str, round_: int) -> str:
+    """Of the Job that loads this round: the Dataset controller's or ours."""
+    return f"dataset-{name}-round-{round_}" if method == CopyMethod.DATASET else f"{name}-r{round_}"
+
+
+def secret_name(name: str) -> str:
+    """A Secret of its own for each copy; long names are cut where a digest keeps them apart."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[:40].rstrip('-')}-{digest}-source"

@@ -18,6 +18,7 @@ from ..base import (
     owner_reference,
     set_condition,
     terminating,
+    uid_of,
 )
 
 if TYPE_CHECKING:
@@ -39,12 +40,18 @@ class Datasets(Controller):
     def changed(self, event: str, kind: str, obj: Object, old: Object | None) -> None:
         if kind == KIND:
             self.enqueue(namespace_of(obj), name_of(obj))
+            for other in self.cluster.list(KIND):
+                if is_reference(other) and other["spec"]["source"]["uri"] == uri_of(obj):
+                    self.enqueue(namespace_of(other), name_of(other))
         elif (owner := controller_of(obj)) and owner["kind"] == "Dataset":
             self.enqueue(namespace_of(obj), owner["name"])
 
     def sync(self, namespace: str, name: str) -> None:
         found = self.cluster.get(KIND, namespace, name)
         if found is None or terminating(found):
+            return
+        if is_reference(found):
+            self._refer(found)
             return
         claim = self._claim(found)
         if found["spec"]["source"]["type"] in LOADED:
@@ -55,8 +62,6 @@ class Datasets(Controller):
     def _claim(self, found: Object) -> str:
         """The claim that holds the data; made from the template unless one is named."""
         spec, source = found["spec"], found["spec"]["source"]
-        if source["type"] == "REFERENCE":
-            return self._referenced(source["uri"])
         if source["type"] == "PVC":
             return source["uri"].removeprefix("pvc://").partition("/")[0]
         if ref := spec.get("volumeClaimRef"):
@@ -75,10 +80,39 @@ class Datasets(Controller):
             )
         return name_of(found)
 
-    def _referenced(self, uri: str) -> str:
-        namespace, _, name = uri.removeprefix("dataset://").partition("/")
+    def _refer(self, found: Object) -> None:
+        """A clone of the shared volume, and a claim for it in this namespace; a reason where there can't be one."""
+        namespace, _, name = found["spec"]["source"]["uri"].removeprefix("dataset://").partition("/")
         other = self.cluster.get(KIND, namespace, name)
-        return ((other or {}).get("status") or {}).get("pvcName", "")
+        claim = ((other or {}).get("status") or {}).get("pvcName", "")
+        source = self.cluster.get("PersistentVolumeClaim", namespace, claim) if claim else None
+        volume = self.cluster.get("PersistentVolume", "", (source or {}).get("spec", {}).get("volumeName") or "")
+        if other is None or not other["spec"].get("share"):
+            self._refuse(found, "Config", f"source dataset dataset://{namespace}/{name} is not shared")
+        elif source is None or volume is None:
+            self._refuse(found, "PVC", f"source dataset {namespace}/{name} has no pvc")
+        else:
+            self._clone(found, source, volume)
+            ready = {"phase": "READY", "pvcName": name_of(found), "readOnly": True, "inProcessing": False}
+            self._write(found, {**ready, "lastSucceedRound": found["spec"].get("dataSyncRound", 1)})
+
+    def _clone(self, found: Object, source: Object, volume: Object) -> None:
+        name = f"dataset-{namespace_of(found)}-{name_of(found)}-{uid_of(found)[:12]}"
+        if self.cluster.get("PersistentVolume", "", name) is None:
+            spec = {key: value for key, value in volume["spec"].items() if key != "claimRef"}
+            clone = {"metadata": {"name": name}, "spec": {**spec, "persistentVolumeReclaimPolicy": "Retain"}}
+            self.cluster.create("PersistentVolume", clone, manager="dataset")
+        if self.cluster.get("PersistentVolumeClaim", namespace_of(found), name_of(found)) is None:
+            made = {"metadata": self._metadata(found, name_of(found)), "spec": {**source["spec"], "volumeName": name}}
+            self.cluster.create("PersistentVolumeClaim", made, manager="dataset")
+
+    def _refuse(self, found: Object, type_: str, message: str) -> None:
+        before = found.get("status") or {}
+        told = {"type": type_, "status": "False", "reason": f"{type_}Error", "message": message}
+        conditions = set_condition(before.get("conditions") or (), self.cluster.now(), **told)
+        status = {**before, "phase": "FAILED", "conditions": conditions}
+        if before != status:
+            self.cluster.put_status(KIND, found, status)
 
     def _metadata(self, found: Object, name: str) -> Object:
         return {
@@ -157,3 +191,12 @@ class Datasets(Controller):
         status = {key: value for key, value in status.items() if value not in (None, "")}
         if before != status:
             self.cluster.put_status(KIND, found, status)
+
+
+def is_reference(dataset: Object) -> bool:
+    return bool(dataset["spec"]["source"]["type"] == "REFERENCE")
+
+
+def uri_of(dataset: Object) -> str:
+    """As references name it."""
+    return f"dataset://{namespace_of(dataset)}/{name_of(dataset)}"
