@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
@@ -16,6 +15,8 @@ from urllib.parse import urlencode
 
 import urllib3
 from django.utils.translation import gettext as _
+
+from portal.tenancy.tls import client_context
 
 from .kube_errors import KubeError, Problem
 
@@ -108,22 +109,11 @@ def spending(budget: Budget) -> Iterator[None]:
 def tls_context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
     """Trust in `ca` alone, or in the public CAs where it is empty. Raises KubeError (TLS) for unusable PEM."""
     try:
-        context = ssl.create_default_context(cadata=ca or None)
-        if certificate and key:
-            _load_chain(context, certificate, key)
+        context = client_context(ca, certificate, key)
     except (ssl.SSLError, ValueError) as error:
         raise KubeError(Problem.TLS, _("The stored CA or client certificate can't be read. Enter it again.")) from error
     context.sslsocket_class = PacedSocket
     return context
-
-
-def _load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """OpenSSL reads chains from files only; this one is in memory, so no key reaches a disk."""
-    handle = os.memfd_create("client-certificate")
-    with os.fdopen(handle, "wb") as file:
-        file.write(f"{certificate}\n{key}\n".encode())
-        file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{handle}")
 
 
 def read_chunks(response: urllib3.BaseHTTPResponse, most_bytes: int) -> Iterator[bytes]:
