@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from endpoints.judge import RowView
 from endpoints.models import Endpoint
-from endpoints.states import TRANSITIONAL
+from endpoints.states import MAX_CORRECTIONS, TRANSITIONAL
 
 
 class Known(NamedTuple):
@@ -37,6 +37,8 @@ class Known(NamedTuple):
     failure: str | None
     serving_pk: int | None
     serving: int | None
+    drift: list[dict[str, Any]]
+    corrections: int
     late: bool | None
 
     @property
@@ -46,13 +48,14 @@ class Known(NamedTuple):
     @property
     def view(self) -> RowView:
         return RowView(self.wish, self.status, self.replicas, self.wanted or 0, self.serving, self.failed_at is not None,
-                       self.failure or "", self.is_settled, bool(self.late))
+                       self.failure or "", self.is_settled, bool(self.late),
+                       contested=bool(self.drift) and self.corrections >= MAX_CORRECTIONS)
 
 
 COLUMNS = (
     "pk", "uid", "wish", "status", "cause", "message", "replicas", "ready_replicas", "autoscaled_replicas", "generation",
     "observed_generation", "lease_epoch", "attempts", "wanted_id", "wanted__number", "wanted__failed_at", "wanted__failure",
-    "serving_id", "serving__number", "late",
+    "serving_id", "serving__number", "drift", "corrections", "late",
 )
 
 

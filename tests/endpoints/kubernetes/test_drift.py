@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from clusters.drivers.kinds import SERVICE, STATEFUL_SET, Kind
 from clusters.drivers.kube import kube_for
@@ -97,6 +98,9 @@ def test_after_three_corrections_it_is_contested_and_left(endpoint: Endpoint, ku
         return (again(endpoint).status, again(endpoint).cause) == ("INSERVICE", Cause.CONTESTED)
 
     until(is_called_contested)
+    Endpoint.objects.filter(pk=endpoint.pk).update(next_look_at=timezone.now())
+    services.look_at_cluster(endpoint.cluster_id)
+    assert again(endpoint).cause == Cause.CONTESTED, "the sweep says the same"
 
 
 def test_the_policy_to_show_only_changes_nothing(endpoint: Endpoint, kube_sim: Simulator) -> None:
