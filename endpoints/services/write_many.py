@@ -7,7 +7,7 @@ is in MariaDB from 10.6 on, UPDATE ... FROM in SQLite from 3.33 on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from endpoints.judge import Verdict
-from endpoints.models import Backend, Endpoint, Event, Revision
+from endpoints.models import Backend, Endpoint, Revision
 from endpoints.states import TRANSITIONAL, Status
 from endpoints.targets.base import Observation
 from portal.tenancy.db import retry_tx
@@ -28,7 +28,7 @@ from .write import addresses_of, differing, new_backend, pause_of, time_for
 DOCUMENT = {
     "row_id": "BIGINT", "row_epoch": "BIGINT", "row_generation": "BIGINT", "was": "VARCHAR(10)", "moved": "INT",
     "new_status": "VARCHAR(10)", "new_cause": "VARCHAR(24)", "new_message": "VARCHAR(1000)", "new_ready": "INT",
-    "new_autoscaled": "INT", "new_serving": "BIGINT", "deadline": "INT", "pause": "INT",
+    "new_autoscaled": "INT", "new_serving": "BIGINT", "deadline": "INT", "pause": "INT", "noted": "INT",
 }
 
 
@@ -44,6 +44,11 @@ class News:
     @property
     def moved(self) -> bool:
         return self.verdict.status != self.row.status
+
+    @property
+    def noted(self) -> bool:
+        """Whether the history gets a line."""
+        return self.moved or self.verdict.cause != self.row.cause
 
     @property
     def message(self) -> str:
@@ -90,12 +95,12 @@ def _write(news: Sequence[News], source: str) -> None:
         cursor.execute(_update(), [document, source] if connection.vendor == "mysql" else [source, document])
         if cursor.rowcount != len(news):
             raise Moved
+        if any(each.noted for each in news):
+            cursor.execute(_events(), [document])
     newly = {pk for each in news if (pk := each.serving_pk) is not None and pk != each.row.serving_pk}
     if newly:
         Revision.objects.filter(pk__in=newly, served_at=None).update(served_at=Now())
     _write_addresses(news)
-    Event.objects.bulk_create([_event(each) for each in news if each.moved or each.verdict.cause != each.row.cause],
-                              batch_size=500)
 
 
 def _values(each: News, starts: dict[int, int]) -> list[Any]:
@@ -106,7 +111,7 @@ def _values(each: News, starts: dict[int, int]) -> list[Any]:
         deadline = time_for(verdict.status, now, starts.get(row.wanted_pk or 0, 0)).total_seconds()
     pause = max(pause_of(verdict.status, verdict.status).total_seconds(), each.seen.pause)
     return [row.pk, row.epoch, row.generation, row.status, int(each.moved), verdict.status, verdict.cause, each.message,
-            verdict.ready, each.seen.wanted_replicas, each.serving_pk, deadline, round(pause)]
+            verdict.ready, each.seen.wanted_replicas, each.serving_pk, deadline, round(pause), int(each.noted)]
 
 
 def _start_seconds(news: Sequence[News]) -> dict[int, int]:
@@ -114,11 +119,6 @@ def _start_seconds(news: Sequence[News]) -> dict[int, int]:
     pks = {pk for each in news if (pk := each.row.wanted_pk) is not None and each.verdict.status in TRANSITIONAL}
     specs = Revision.objects.filter(pk__in=pks).values_list("pk", "spec") if pks else ()
     return {pk: int(spec.get("start_seconds", 0)) for pk, spec in specs}
-
-
-def _event(each: News) -> Event:
-    return Event(endpoint_id=each.row.pk, kind="status", was=each.row.status, now=each.verdict.status,
-                 cause=each.verdict.cause, message=each.message, actor_label="portal", generation=each.row.generation)
 
 
 def _write_addresses(news: Sequence[News]) -> None:
@@ -136,24 +136,32 @@ def _write_addresses(news: Sequence[News]) -> None:
 def _update() -> str:
     """The one statement. It takes each row's lease and gives it back, so that whoever read the row before can't write it."""
     if connection.vendor == "mysql":
-        return _joined(f"JSON_TABLE(%s, '$[*]' COLUMNS ({', '.join(_columns_mysql())})) AS told")
-    columns = ", ".join(f"JSON_EXTRACT(value, '$[{index}]') AS {name}" for index, name in enumerate(DOCUMENT))
-    now, later = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')", "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', {} || ' seconds')"
-    return (f"UPDATE endpoints_endpoint SET {_assignments(now, later)} "  # noqa: S608  Only words of ours.
-            f"FROM (SELECT {columns} FROM JSON_EACH(%s)) AS told WHERE id = row_id AND {_guard(now)}")
+        return (f"UPDATE endpoints_endpoint JOIN {_told()} ON id = row_id "  # noqa: S608  Only words of ours.
+                f"SET {_assignments('NOW(6)', 'NOW(6) + INTERVAL {} SECOND')} WHERE {_guard('NOW(6)')}")
+    later = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', {} || ' seconds')"
+    return (f"UPDATE endpoints_endpoint SET {_assignments(_now(), later)} "  # noqa: S608  Only words of ours.
+            f"FROM {_told()} WHERE id = row_id AND {_guard(_now())}")
 
 
-def _joined(told: str) -> str:
-    now, later = "NOW(6)", "NOW(6) + INTERVAL {} SECOND"
-    return (f"UPDATE endpoints_endpoint JOIN {told} ON id = row_id "  # noqa: S608  Only words of ours.
-            f"SET {_assignments(now, later)} WHERE {_guard(now)}")
+def _events() -> str:
+    """A line of history for each row that says so."""
+    return ("INSERT INTO endpoints_event (endpoint_id, at, kind, was, now, cause, message, actor_label, generation) "  # noqa: S608
+            f"SELECT row_id, {_now()}, 'status', was, new_status, new_cause, new_message, 'portal', row_generation "
+            f"FROM {_told()} WHERE noted")
 
 
-def _columns_mysql() -> Iterator[str]:
-    """Text is compared byte by byte with the table's own, whatever collation that has."""
-    for index, (name, type_) in enumerate(DOCUMENT.items()):
-        text = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" if type_.startswith("VARCHAR") else ""
-        yield f"{name} {type_}{text} PATH '$[{index}]'"
+def _now() -> str:
+    return "NOW(6)" if connection.vendor == "mysql" else "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+
+
+def _told() -> str:
+    """The document as a table. Text is compared byte by byte with the table's own, whatever collation that has."""
+    if connection.vendor == "mysql":
+        types = [type_.replace(")", ") CHARACTER SET utf8mb4 COLLATE utf8mb4_bin") for type_ in DOCUMENT.values()]
+        columns = [f"{name} {type_} PATH '$[{at}]'" for at, (name, type_) in enumerate(zip(DOCUMENT, types, strict=True))]
+        return f"JSON_TABLE(%s, '$[*]' COLUMNS ({', '.join(columns)})) AS told"
+    columns = [f"JSON_EXTRACT(value, '$[{at}]') AS {name}" for at, name in enumerate(DOCUMENT)]
+    return f"(SELECT {', '.join(columns)} FROM JSON_EACH(%s)) AS told"  # noqa: S608  Only words of ours.
 
 
 def _assignments(now: str, later: str) -> str:

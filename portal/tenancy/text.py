@@ -13,8 +13,10 @@ NAME_CHARS = 39
 
 def clean(text: object, limit: int = 4096) -> str:
     """Printable text of at most `limit` characters; newlines and tabs stay. The end is kept, causes stand there."""
-    plain = ANSI.sub("", str(text))
-    kept = "".join(c for c in plain if c in "\n\t" or unicodedata.category(c)[0] != "C")
+    kept = str(text)
+    if not kept.isprintable():  # Else it has none of all that, which most text is.
+        plain = ANSI.sub("", kept)
+        kept = "".join(c for c in plain if c in "\n\t" or unicodedata.category(c)[0] != "C")
     return kept if len(kept) <= limit else "…" + kept[-(limit - 1):]
 
 
