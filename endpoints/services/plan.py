@@ -31,6 +31,7 @@ from portal.tenancy.roles import Verb
 from portal.tenancy.text import clean
 
 from .specs import spec_of
+from .weights import with_weights
 
 SALT = "endpoints.plan"
 LIFE_SECONDS = 3600
@@ -64,7 +65,8 @@ def plan_creation(
     scaling, _notes = check_autoscale(autoscale or {})
     endpoint = Endpoint(workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
                         replicas=replicas, autoscale=scaling, **({"uid": uid} if uid else {}))
-    endpoint.wanted = Revision(endpoint=endpoint, number=1, profile=profile, spec=spec)
+    endpoint.wanted = Revision(endpoint=endpoint, number=1, profile=profile,
+                               spec=with_weights(endpoint, profile, spec, make=False))
     return _planned(endpoint)
 
 
@@ -101,6 +103,7 @@ def _next_revision(
         environment=same.get("environment") if environment is None else environment,
         devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
     last = Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
+    spec = with_weights(endpoint, profile or before.profile, spec, make=False)
     return Revision(endpoint=endpoint, number=last + 1, profile=profile or before.profile, spec=spec)
 
 

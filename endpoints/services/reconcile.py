@@ -21,6 +21,7 @@ from portal.tenancy.errors import Unavailable
 from . import lease
 from .last_words import keep, last_words
 from .specs import row_view, spec_of
+from .weights import bind
 from .write import write_error, write_problem, write_verdict
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def _step(endpoint: Endpoint, *, late: bool) -> None:
 
 def _act(endpoint: Endpoint) -> Observation:
     """Go one step towards the wish, then look. A passing refusal becomes part of what is seen."""
+    bind(endpoint)
     target, spec = target_for(endpoint.cluster), spec_of(endpoint)
     problem: TargetError | None = None
     try:

@@ -29,6 +29,7 @@ from portal.tenancy.queue import after_commit
 from portal.tenancy.roles import Verb
 
 from .quota import begin_claim, check_quota
+from .weights import renew, with_weights
 
 MAX_REPLICAS = 64
 
@@ -57,6 +58,7 @@ def create(
         autoscale=scaling, notes=[*notes, *said], created_by=actor.user, wish=Wish.RUNNING if deploy else Wish.STOPPED,
         **(origin or {}), **({"uid": uid} if uid else {}))
     _validate(endpoint)
+    spec = with_weights(endpoint, profile, spec)
     begin_claim(workspace.pk)
     _insert(endpoint)
     _new_revision(actor, endpoint, profile, spec, note)
@@ -135,6 +137,7 @@ def update(
         environment=same.get("environment") if environment is None else environment,
         devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
     _require_place(spec, endpoint.cluster)
+    spec = with_weights(endpoint, chosen, spec)
     if spec == before.spec:
         raise Conflict(_("Nothing differs from revision %(number)d.") % {"number": before.number}, code="no_change")
     revision = _new_revision(actor, endpoint, chosen, spec, note, attach=False)
@@ -174,6 +177,7 @@ def roll_back(
         raise NotFound(_("There is no revision %(number)d.") % {"number": number})
     if revision.pk == endpoint.wanted_id:
         raise Conflict(_("Revision %(number)d is the wanted one already.") % {"number": number}, code="no_change")
+    renew(endpoint, revision)
     return _wish(actor, endpoint, "roll back", _("Roll back to revision %(number)d asked for.") % {"number": number},
                  expected_generation, wanted=revision, wish=Wish.RUNNING, forgive=True)
 

@@ -304,7 +304,9 @@ def test_each_rule_that_is_taken_away_is_named(db: None, rights_sim: Simulator, 
     group = taken["apiGroups"][0]
     asked = {(verb, f"{plural}.{group}" if group else plural) for plural in taken["resources"] for verb in taken["verbs"]}
     named = {(right["verb"], right["resource"]) for right in found.missing_rights}
-    if group in {kinds.SERVICE_MONITOR.group, kinds.INTERCEPTOR_ROUTE.group}:  # not in the simulator: not asked for
+    of_the_add_on = taken.get("resourceNames") == [rbac.HTTP_INTERCEPTOR]
+    # What is not in the simulator is not asked for.
+    if of_the_add_on or group in {kinds.SERVICE_MONITOR.group, kinds.INTERCEPTOR_ROUTE.group}:
         assert named == set()
         return
     # The same right may stand in the other role, for all namespaces.
@@ -321,12 +323,20 @@ def test_the_roles_have_no_wildcard_and_no_way_up() -> None:
             assert "*" not in [*rule["verbs"], *rule["resources"], *rule["apiGroups"]]
             assert not {"escalate", "impersonate"} & set(rule["verbs"])
             if "bind" in rule["verbs"]:
-                assert rule["resourceNames"] == [rbac.NARROW]
+                assert rule["resourceNames"] in ([rbac.NARROW], [rbac.MODELS])
     wide = rbac.rules(rbac.WIDE)
     assert not any("secrets" in rule["resources"] for rule in wide)
     writes = {(tuple(rule["resources"]), verb) for rule in wide for verb in rule["verbs"] if verb not in ("get", "list")}
     assert writes == {(("namespaces",), "create"), (("namespaces",), "patch"), (("rolebindings",), "create"),
-                      (("rolebindings",), "patch"), (("clusterroles",), "bind"), (("vllmclusters/status",), "patch")}
+                      (("rolebindings",), "patch"), (("clusterroles",), "bind"), (("vllmclusters/status",), "patch"),
+                      (("services/proxy",), "create")}
+    assert [rule["resourceNames"] for rule in wide if rule["resources"] == ["services/proxy"]] == [[rbac.HTTP_INTERCEPTOR]]
+
+
+def test_the_rights_for_shared_copies_are_part_of_those_in_workspaces() -> None:
+    """The connection test asks for those of workspaces only."""
+    wide = {(right.resource, verb) for right in rbac.IN_WORKSPACES for verb in right.verbs}
+    assert {(right.resource, verb) for right in rbac.IN_MODELS for verb in right.verbs} <= wide
 
 
 # The end.
