@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from endpoints.targets.base import Check, ModelFacts, RevisionSpec, Spec
+from models_catalog.registries import registry_of, wants_login
 from models_catalog.sizing import GIB, Fit, Shape, fit
 
 NO_EFFECT = frozenset({"PreferNoSchedule"})  # the scheduler avoids such a node, but takes it
@@ -78,10 +79,27 @@ def _image(spec: Spec, _facts: Facts) -> Check:
     if not image:
         return Check("image", False, _("Engine release %(release)s has no container image. Enter one, best with its digest.")
                      % {"release": spec.wanted.release})
+    if "{" in image:
+        return Check("image", False, _("The image %(image)s is a pattern: write the one of your region at %(release)s.") % {
+            "image": image, "release": spec.wanted.release})
     if "@sha256:" not in image:
         return Check("image", None, _("The image %(image)s is named by a tag, which can change. A digest can't.")
                      % {"image": image})
     return Check("image", True, _("The image is pinned by its digest."))
+
+
+def _login(spec: Spec, _facts: Facts) -> Check | None:
+    """Nodes may have rights of their own to pull, as those of EKS have at ECR, so a missing login is no refusal."""
+    wanted = spec.wanted
+    registry = registry_of(wanted.image)
+    if wanted.registry_password:
+        return Check("login", True, _("The nodes log in to %(registry)s as %(user)s.") % {
+            "registry": registry, "user": wanted.registry_user})
+    if not wants_login(wanted.image):
+        return None
+    return Check("login", None, _("%(registry)s seldom gives an image without a login, and release %(release)s has none. Enter "
+                                  "one there, unless the nodes may pull by themselves.") % {
+        "registry": registry, "release": wanted.release})
 
 
 def _token(spec: Spec, facts: Facts) -> Check | None:
@@ -258,5 +276,5 @@ def _matches(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
 
 
 RULES: tuple[Callable[[Spec, Facts], Check | None], ...] = (
-    _reach, _name, _image, _token, _abilities, _simulated, _memory, _room, _quota, _storage,
+    _reach, _name, _image, _login, _token, _abilities, _simulated, _memory, _room, _quota, _storage,
 )

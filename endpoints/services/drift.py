@@ -29,7 +29,8 @@ from portal.tenancy.text import clean
 from .specs import spec_of
 from .wishes import rewish
 
-RELATED = ("workspace", "cluster", "wanted__profile__artifact", "serving__profile__artifact")
+RELATED = ("workspace", "cluster", "wanted__profile__artifact", "wanted__profile__release", "serving__profile__artifact",
+           "serving__profile__release")
 MOST_KEPT = 50
 
 

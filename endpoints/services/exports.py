@@ -13,7 +13,8 @@ from endpoints.models import Endpoint
 from endpoints.targets import target_for
 from endpoints.targets.base import Spec, TargetError
 from endpoints.targets.kubernetes.place import PlaceView
-from endpoints.targets.kubernetes.render import render, shown
+from endpoints.targets.kubernetes.render import render
+from endpoints.targets.kubernetes.secrets import shown
 from endpoints.vllmclusters import helm_values, vllmcluster
 from models_catalog.choices import ArtifactKind, EngineKind
 from portal.tenancy.errors import Conflict, Invalid

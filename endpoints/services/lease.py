@@ -24,7 +24,8 @@ def take(endpoint_id: int) -> tuple[Endpoint, bool] | None:
         return None
     row = (
         Endpoint.objects.filter(pk=endpoint_id)
-        .select_related("workspace", "cluster", "wanted__profile__artifact", "serving__profile__artifact")
+        .select_related("workspace", "cluster", "wanted__profile__artifact", "wanted__profile__release",
+                        "serving__profile__artifact", "serving__profile__release")
         .annotate(late=ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField()))
         .first()
     )

@@ -20,15 +20,17 @@ from endpoints.targets.base import (
     Spec,
     TargetError,
     Trigger,
-    Weights,
     engine_key,
 )
+from models_catalog.models import EngineRelease
+from models_catalog.registries import registry_of
 from portal.tenancy.fields import SecretUnreadable
 
 
 def revision_view(revision: Revision) -> RevisionSpec:
     spec: dict[str, Any] = revision.spec
     resources, artifact = spec["resources"], spec["artifact"]
+    user, password = _registry_login(revision, spec)
     return RevisionSpec(
         number=revision.number, engine=spec["engine"], release=spec["release"], device=spec["device"], task=spec["task"],
         artifact_kind=artifact["kind"], artifact_location=artifact["location"], artifact_revision=artifact["revision"],
@@ -38,12 +40,8 @@ def revision_view(revision: Revision) -> RevisionSpec:
             gpu_memory_bytes=resources["gpu_memory_bytes"], nodes=resources.get("nodes", 1),
             devices=tuple(resources["devices"])),
         image=spec.get("image", ""), placement=_placement(spec.get("placement", {})),
-        weights_bytes=spec.get("weights_bytes", 0), weights=_weights(spec.get("weights", {})),
-        hub_token=_hub_token(revision, artifact))
-
-
-def _weights(frozen: dict[str, Any]) -> Weights | None:
-    return Weights(frozen["claim"], frozen["folder"]) if frozen else None
+        weights_bytes=spec.get("weights_bytes", 0),
+        hub_token=_hub_token(revision, artifact), registry_user=user, registry_password=password)
 
 
 def _placement(spec: dict[str, Any]) -> Placement:
@@ -76,6 +74,26 @@ def _hub_token(revision: Revision, frozen: dict[str, str]) -> str:
     except SecretUnreadable as error:
         raise TargetError(Cause.REFUSED, _("The token of %(artifact)s can't be read: enter it again.") % {
             "artifact": artifact}, permanent=True) from error
+
+
+def _registry_login(revision: Revision, frozen: dict[str, Any]) -> tuple[str, str]:
+    """User and password of the image's registry, never frozen; empty where the release moved to another one meanwhile.
+
+    Raises TargetError where the password can't be read any more.
+    """
+    registry = registry_of(frozen.get("image", ""))
+    if not registry:
+        return "", ""
+    release: EngineRelease | None = revision.profile.release
+    if revision.profile.release.slug != frozen["release"]:  # The profile went on to another one.
+        release = EngineRelease.objects.filter(slug=frozen["release"]).first()
+    if release is None or release.registry != registry:
+        return "", ""
+    try:
+        return release.registry_user, release.secret("registry_password")
+    except SecretUnreadable as error:
+        raise TargetError(Cause.REFUSED, _("The login of %(registry)s can't be read: enter it again at %(release)s.") % {
+            "registry": registry, "release": release.slug}, permanent=True) from error
 
 
 def gave_up(endpoint: Endpoint) -> bool:

@@ -128,6 +128,9 @@ class RevisionSpec:
     weights_bytes: int = 0
     weights: Weights | None = None
     hub_token: str = field(default="", repr=False)
+    # Of the image's registry; both empty where nodes pull without a login.
+    registry_user: str = ""
+    registry_password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ def _image(name: str, weight: int, sentence: Promise, next_step: Promise, text: 
 
 IMAGES = (
     _image("image_limit", 88, _("The registry limits how much may be pulled, and the image does not come: %(image)s"),
-           _("Wait until the limit is over, give the cluster a pull secret, or use a mirror of the image."),
+           _("Wait until the limit is over, give the engine release the login of its registry, or use a mirror of the image."),
            r"toomanyrequests|429 Too Many|rate limit"),
     _image("image_unauthorised", 87, _("The registry does not let the cluster pull the image %(image)s."),
-           _("Check the image's name, and give the namespace a pull secret for its registry."),
+           _("Check the image's name, give the engine release the login of its registry, then press Update."),
            r"unauthorized|authentication required|pull access denied|no basic auth|403 Forbidden|401 Unauthorized|denied:"),
     _image("image_missing", 87, _("The image %(image)s is not in its registry."),
            _("Correct the name, tag or digest of the image in the engine release, then press Update."),

@@ -34,7 +34,7 @@ from clusters.namespaces import ENDPOINT_UID
 from endpoints.states import Cause
 from endpoints.targets.base import Spec, TargetError
 
-from .names import APPLIED, secret_name
+from .names import APPLIED, pull_secret_name, secret_name
 from .place import PlaceView
 from .seen import Anything, Meta, Workload
 
@@ -74,15 +74,15 @@ class Bundle:
         self._kinds = [kind for name, kind in OF_CAPABILITY.items() if place.has(name)] + list(ALWAYS)
 
     def live(self, *, with_claims: bool = False) -> There:
-        """What is there of ours: one list a kind. The Secret is asked by its name, because nobody may list Secrets."""
+        """What is there of ours: one list a kind. Secrets are asked by their names, because nobody may list Secrets."""
         found: There = {}
         for kind in [*self._kinds, *([PVC] if with_claims else [])]:
             type_: type[Anything] | type[Workload] = Workload if kind in WORKLOADS else Anything
             listing = self._kube.list(kind, type_, namespace=self._spec.namespace, labels=self.labels)
             found.update({(kind, each.metadata.name): each for each in listing.items})
-        secret = self._get(SECRET, secret_name(self._spec))
-        if secret is not None and self._is_ours(secret.metadata):
-            found[SECRET, secret.metadata.name] = secret
+        for secret in (self._get(SECRET, name) for name in (secret_name(self._spec), pull_secret_name(self._spec))):
+            if secret is not None and self._is_ours(secret.metadata):
+                found[SECRET, secret.metadata.name] = secret
         return found
 
     @property

@@ -46,6 +46,10 @@ def secret_name(spec: Spec) -> str:
     return f"{spec.object_name}-secrets"
 
 
+def pull_secret_name(spec: Spec) -> str:
+    return f"{spec.object_name}-pull"
+
+
 def secret_key(purpose: str, value: str) -> str:
     """Named by its content, so that pods restart when it changes, and only then."""
     return f"{purpose}-{hashlib.sha256(value.encode()).hexdigest()[:8]}"

@@ -10,6 +10,7 @@ from endpoints.targets.base import RevisionSpec, Spec
 from .engine import DRAIN_SECONDS, PORT, Role, environment, grace_seconds, launch, probes
 from .names import labels
 from .place import PlaceView
+from .secrets import pulls_by
 from .weights import cache_bytes, mounts, volumes
 
 GPU = "nvidia.com/gpu"
@@ -30,7 +31,7 @@ def pod_template(spec: Spec, place: PlaceView, role: Role) -> dict[str, Any]:
                 "runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
                 "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": {"type": "RuntimeDefault"},
             },
-            **_placement(revision),
+            **pulls_by(spec), **_placement(revision),
             "containers": [_container(spec, place, role)],
             "volumes": volumes(revision),
         },

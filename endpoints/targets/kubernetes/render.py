@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
-from clusters.drivers.kinds import POD_DISRUPTION_BUDGET, POD_MONITOR, SECRET, SERVICE_ACCOUNT
+from clusters.drivers.kinds import POD_DISRUPTION_BUDGET, POD_MONITOR, SERVICE_ACCOUNT
 from endpoints.targets.base import Spec
 
-from .engine import secret_data
 from .keda import scaled_objects
-from .names import adopted, manifest, secret_name, selector, serving_selector
+from .names import adopted, manifest, selector, serving_selector
 from .network import network_policy, services
 from .place import PlaceView
 from .refusals import check
 from .route import http_route
+from .secrets import secrets
 from .workload import workload
 
 
@@ -25,8 +24,7 @@ def render(spec: Spec, place: PlaceView) -> list[dict[str, Any]]:
     """
     check(spec, place)
     made = [manifest(SERVICE_ACCOUNT, spec, spec.object_name, automountServiceAccountToken=False)]
-    kept = secret_data(spec, place)
-    made += [_secret(spec, kept)] if kept else []
+    made += secrets(spec, place)
     made += [*services(spec), network_policy(spec, place)]
     if spec.replicas > 1 or spec.autoscale is not None:
         made.append(_disruption_budget(spec))
@@ -36,16 +34,6 @@ def render(spec: Spec, place: PlaceView) -> list[dict[str, Any]]:
         made.append(_monitor(spec))
     made.append(workload(spec, place))
     return [*made, *(adopted(each, spec) for each in scaled_objects(spec, place))]
-
-
-def _secret(spec: Spec, kept: dict[str, str]) -> dict[str, Any]:
-    return manifest(SECRET, spec, secret_name(spec), type="Opaque", data={
-        key: base64.b64encode(value.encode()).decode() for key, value in kept.items()})
-
-
-def shown(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same objects for people: no secret's value is in them."""
-    return [{**each, "data": dict.fromkeys(each["data"], "")} if each["kind"] == SECRET.kind else each for each in made]
 
 
 def _disruption_budget(spec: Spec) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from .facts import facts_of
 from .look import observe
 from .place import PlaceView
 from .planned import plan
-from .render import render, shown
+from .render import render
+from .secrets import shown
 from .view import place_of
 
 

@@ -22,7 +22,7 @@ ALLOWED_KINDS = {"ServiceAccount", "Secret", "Service", "NetworkPolicy", "PodDis
                  "StatefulSet", "LeaderWorkerSet", "ScaledObject", "InterceptorRoute"}
 POD_FIELDS = {"serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "terminationGracePeriodSeconds",
               "securityContext", "nodeSelector", "tolerations", "priorityClassName", "runtimeClassName", "containers",
-              "volumes"}
+              "volumes", "imagePullSecrets"}
 CONTAINER_FIELDS = {"name", "image", "imagePullPolicy", "command", "args", "env", "resources", "ports", "startupProbe",
                     "readinessProbe", "livenessProbe", "lifecycle", "securityContext", "volumeMounts"}
 VOLUMES = {"emptyDir", "persistentVolumeClaim"}
@@ -39,7 +39,8 @@ def fuzzed(rng: random.Random) -> Spec:
         environment={word(): word() for _ in range(rng.randint(0, 3))}, artifact_location=word(),
         resources=Resources(rng.randint(1, 64000), rng.randint(1, 512) * GIB, gpus=gpus, nodes=nodes),
         placement=Placement({word(): word()}, ({"key": word(), "operator": "Exists"},), word(), word()),
-        weights=rng.choice([None, Weights(word(), word())]), hub_token=rng.choice(["", "hf_" + word()]))
+        weights=rng.choice([None, Weights(word(), word())]), hub_token=rng.choice(["", "hf_" + word()]),
+        registry_user=word(), registry_password=rng.choice(["", word()]))
     scaled = Autoscale(0, 4, (Trigger("http", {"concurrency": "1"}),))
     return spec(wanted, replicas=rng.randint(1, 9), public_name=word(), autoscale=rng.choice([None, None, scaled]),
                 origin=rng.choice([None, None, OWNED]), namespace=rng.choice(["ip-alpha-0123456789", "default"]))
@@ -63,6 +64,7 @@ def check_pod(template: dict[str, Any], secrets: set[str], wanted: Spec) -> None
     assert context["runAsNonRoot"] is True
     assert context["runAsUser"] > 0
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert {each["name"] for each in pod.get("imagePullSecrets", [])} <= secrets, "only a Secret of this endpoint"
     for volume in pod["volumes"]:
         assert set(volume) - {"name"} <= VOLUMES, "no hostPath, Secret, or other file of the node or of others"
         assert volume.get("persistentVolumeClaim", {"readOnly": True})["readOnly"] is True

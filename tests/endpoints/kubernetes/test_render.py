@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from dataclasses import replace
@@ -17,12 +18,15 @@ from clusters.namespaces import ENDPOINT_UID
 from endpoints.states import Cause
 from endpoints.targets.base import Resources, Spec, TargetError, Trigger
 from endpoints.targets.kubernetes.place import PlaceView
-from endpoints.targets.kubernetes.render import render, shown
+from endpoints.targets.kubernetes.render import render
+from endpoints.targets.kubernetes.secrets import shown
 
 from .making import FULL, GIB, LOADED, OWNED, PLACE, SCALED, UID, V100, gpu_revision, revision, spec
 
 GOLDEN = Path(__file__).parent / "golden"
 MULTI = gpu_revision(8, 2, arguments={"tensor-parallel-size": 8, "pipeline-parallel-size": 2})
+LOGIN = {"registry_user": "robot", "registry_password": "reg-hidden-7"}
+OLDER_LOGIN = {"registry_user": "older", "registry_password": "reg-hidden-6", "image": "vllm/vllm-openai:v1"}
 CASES: dict[str, tuple[Spec, PlaceView]] = {
     "cpu": (spec(), PLACE),
     "gpu": (spec(gpu_revision(placement=V100, hub_token="hf_secret"), replicas=2), PLACE),
@@ -31,6 +35,7 @@ CASES: dict[str, tuple[Spec, PlaceView]] = {
     "autoscaled": (spec(gpu_revision(), autoscale=SCALED), FULL),
     "route": (spec(), replace(FULL, prometheus="")),
     "weights": (spec(gpu_revision(weights=LOADED)), PLACE),
+    "private-image": (spec(revision(**LOGIN), serving=revision(**OLDER_LOGIN)), PLACE),
     "vllmcluster": (spec(gpu_revision(2), replicas=2, origin=OWNED, namespace="default"), PLACE),
 }
 
@@ -112,6 +117,41 @@ def test_secrets_are_referred_to_and_never_printed() -> None:
     assert "engine-key-of-this-endpoint" not in json.dumps(shown(render(wanted, FULL))) + repr(wanted)
     names = {entry["name"] for entry in container(wanted, FULL)["env"] if "valueFrom" in entry}
     assert names == {"HF_TOKEN", "VLLM_API_KEY"}
+
+
+def test_nodes_log_in_to_the_images_registry_and_to_no_other() -> None:
+    def logins(wanted: Spec) -> Any:
+        made = next(each for each in render(wanted, PLACE) if each["metadata"]["name"] == "chat-0123456789-pull")
+        assert made["type"] == "kubernetes.io/dockerconfigjson"
+        return json.loads(base64.b64decode(made["data"][".dockerconfigjson"]))["auths"]
+
+    private = spec(revision(**LOGIN))
+    own = {"username": "robot", "password": "reg-hidden-7", "auth": base64.b64encode(b"robot:reg-hidden-7").decode()}
+    assert logins(private) == {"registry.example.org": own}
+    both = logins(replace(private, serving=revision(**OLDER_LOGIN)))
+    assert set(both) == {"registry.example.org", "https://index.docker.io/v1/"}, "pods in service may move to another node"
+    assert pod(private)["imagePullSecrets"] == [{"name": "chat-0123456789-pull"}]
+    assert pod(private)["automountServiceAccountToken"] is False
+    assert set(logins(spec(serving=revision(**OLDER_LOGIN)))) == {"https://index.docker.io/v1/"}
+    assert "imagePullSecrets" not in pod(spec(serving=revision(**OLDER_LOGIN)))
+
+
+def test_another_password_restarts_no_pod() -> None:
+    def workload(password: str) -> Any:
+        return objects(spec(revision(registry_user="robot", registry_password=password)))["StatefulSet"]
+
+    assert workload("one") == workload("two")
+
+
+@pytest.mark.parametrize("place", [PLACE, FULL])
+def test_no_value_of_a_secret_is_shown(place: PlaceView) -> None:
+    wanted = spec(gpu_revision(hub_token="hf_very_secret", **LOGIN), serving=revision(**OLDER_LOGIN))
+    made = shown(render(wanted, place))
+    values = [value for each in made if each["kind"] == "Secret" for value in each["data"].values()]
+    text = json.dumps(made) + repr(wanted) + "".join(base64.b64decode(value).decode() for value in values)
+    assert not [hidden for hidden in ("hf_very_secret", "reg-hidden-7", "reg-hidden-6") if hidden in text]
+    docker = next(each for each in made if each["metadata"]["name"].endswith("-pull"))
+    assert json.loads(base64.b64decode(docker["data"][".dockerconfigjson"])) == {"auths": {}}, "a cluster would take it"
 
 
 def test_pods_restart_with_a_new_token_and_those_of_the_revision_in_service_keep_theirs() -> None:

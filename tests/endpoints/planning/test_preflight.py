@@ -54,6 +54,7 @@ BROKEN: list[tuple[str, Spec, Facts, str, str]] = [
     ("rights", SPEC, replace(FACTS, missing_rights=("patch statefulsets.apps",)), "cluster", "lacks rights"),
     ("name", replace(SPEC, external_name="x" * 51), FACTS, "name", "51 characters"),
     ("image", revised(image=""), FACTS, "image", "no container image"),
+    ("image of a region", revised(image="763104351884.dkr.ecr.{region}.amazonaws.com/vllm:1"), FACTS, "image", "your region"),
     ("token", SPEC, replace(FACTS, model=ModelFacts(SHAPE, 131_072, gated=True)), "token", "gated"),
     ("lws", revised(resources=Resources(1, 1, gpus=8, nodes=2)), replace(FACTS, capabilities=frozenset()),
      "controllers", "LeaderWorkerSet"),
@@ -110,6 +111,26 @@ def test_a_copy_of_the_weights_needs_neither_token_nor_storage() -> None:
     spec = revised(weights=Weights("copy"))
     names = {check.name for check in preflight(spec, replace(FACTS, model=ModelFacts(SHAPE, 131_072, gated=True)))}
     assert not names & {"token", "storage"}
+
+
+ECR = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm@sha256:0"
+
+
+@pytest.mark.parametrize(("values", "ok", "words"), [
+    ({"image": ECR}, None, "763104351884.dkr.ecr.eu-west-1.amazonaws.com seldom gives an image without a login"),
+    ({"image": "nvcr.io/nvidia/vllm:1"}, None, "release vllm-0.32.0 has none"),
+    ({"image": ECR, "registry_user": "AWS", "registry_password": "hidden-7"}, True, "log in to 763104351884.dkr.ecr"),
+    ({"registry_user": "robot", "registry_password": "hidden-7"}, True, "log in to docker.io as robot"),
+])
+def test_a_registry_that_asks_for_a_login_is_pointed_out(values: dict[str, Any], ok: bool | None, words: str) -> None:
+    check = of(revised(**values), FACTS, "login")
+    assert check.ok is ok
+    assert words in check.sentence
+    assert "hidden-7" not in str(check)
+
+
+def test_a_public_image_needs_no_word_about_logins() -> None:
+    assert "login" not in {check.name for check in preflight(SPEC, FACTS)}
 
 
 def test_a_tag_and_an_unknown_inventory_are_marked_but_do_not_stop() -> None:
