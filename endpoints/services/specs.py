@@ -20,6 +20,7 @@ from endpoints.targets.base import (
     Spec,
     TargetError,
     Trigger,
+    Weights,
     engine_key,
 )
 from models_catalog.models import EngineRelease
@@ -40,8 +41,12 @@ def revision_view(revision: Revision) -> RevisionSpec:
             gpu_memory_bytes=resources["gpu_memory_bytes"], nodes=resources.get("nodes", 1),
             devices=tuple(resources["devices"])),
         image=spec.get("image", ""), placement=_placement(spec.get("placement", {})),
-        weights_bytes=spec.get("weights_bytes", 0),
+        weights_bytes=spec.get("weights_bytes", 0), weights=_weights(spec.get("weights", {})),
         hub_token=_hub_token(revision, artifact), registry_user=user, registry_password=password)
+
+
+def _weights(frozen: dict[str, Any]) -> Weights | None:
+    return Weights(frozen["claim"], frozen["folder"]) if frozen else None
 
 
 def _placement(spec: dict[str, Any]) -> Placement:
