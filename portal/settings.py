@@ -238,6 +238,7 @@ UNFOLD: dict[str, Any] = {
             _page(_("Models"), "shelves", "models_catalog_catalogmodel", "models_catalog.view_catalogmodel"),
             _page(_("Profiles"), "tune", "models_catalog_profile", "models_catalog.view_profile"),
             _page(_("Artifacts"), "inventory_2", "models_catalog_artifact", "models_catalog.view_artifact"),
+            _page(_("Copies in clusters"), "download", "models_catalog_modelcopy", "models_catalog.view_modelcopy"),
             _page(_("Engine releases"), "package_2", "models_catalog_enginerelease",
                   "models_catalog.view_enginerelease"),
             _page(_("Vendors"), "storefront", "models_catalog_vendor", "models_catalog.view_vendor"),

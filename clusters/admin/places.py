@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -70,6 +70,8 @@ class ClusterAdmin(PortalAdmin):
     base = (None, {"fields": ("name", "kind", "workspace", "description", "paused")})
     capacity = ("hosts", "cpu"), ("memory", "gpu_memory")
     seen = ("hosts", "cpu", "memory", "gpu_memory", "message", *kubernetes.FOUND)
+    # Of rooms above, which add theirs; shown on places with a Kubernetes API.
+    more_inlines: ClassVar[list[Any]] = []
     actions_detail = ("add_host", "add_agent", "test_connection", "refresh", "forget")
 
     def get_fieldsets(self, request: HttpRequest, obj: Cluster | None = None) -> Any:
@@ -102,7 +104,9 @@ class ClusterAdmin(PortalAdmin):
         return ("name", "kind", *self.seen) if obj else ()
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
-        return [NodeInline] if obj else []
+        if obj is None:
+            return []
+        return [NodeInline, *(self.more_inlines if obj.kind in KUBERNETES_KINDS else ())]
 
     # A shared place is everybody's: only operators write here, whatever single rights a member of staff has.
 

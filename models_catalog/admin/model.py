@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
+from clusters.models import Cluster
 from models_catalog import services
 from models_catalog.locations import is_pinned
 from models_catalog.models import Artifact, CatalogModel, Profile
@@ -21,6 +22,7 @@ from portal.tenancy.adminkit import actor_of, confirmed, sheet, status_badge
 from portal.tenancy.models import User, Workspace
 
 from .base import CatalogueAdmin, counted
+from .copy_forms import PreheatForm
 from .forms import ArtifactForm, CatalogModelForm
 from .profile import needs_of
 
@@ -104,7 +106,7 @@ class CatalogModelAdmin(CatalogueAdmin):
     readonly_fields = ("shelf_shown", "facts_shown")
     inlines = (ProfileInline, ArtifactInline)
     actions = ("shelve", "unshelve")
-    actions_detail = ("shelve", "unshelve")
+    actions_detail = ("preheat", "shelve", "unshelve")
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("vendor", "workspace"), ("task", "category"), "shelf_shown",
                            "description")}),
@@ -152,6 +154,12 @@ class CatalogModelAdmin(CatalogueAdmin):
                explain=_("Nobody can choose these models for new endpoints. Endpoints that run go on."))
     def unshelve(self, request: HttpRequest, row: CatalogModel) -> None:
         services.unshelve(actor_of(request), row)
+
+    @confirmed(_("Preheat on a cluster"), permission="models_catalog.add_modelcopy", form=PreheatForm, icon="download",
+               explain=_("The weights are put onto the cluster before anything is deployed there. Endpoints that are made "
+                         "afterwards mount this copy."))
+    def preheat(self, request: HttpRequest, row: CatalogModel, artifact: Artifact, cluster: Cluster, **values: Any) -> None:
+        services.preheat(actor_of(request), artifact, cluster, values.pop("workspace"), **values)
 
     def row_note(self, row: CatalogModel) -> str:
         return _now("on the shelf") if row.shelved else _now("off the shelf")

@@ -1,7 +1,7 @@
-"""Routes for the catalogue: vendors, models, artifacts, profiles and engine releases."""
+"""Routes for the catalogue: vendors, models, artifacts, profiles, engine releases and copies in clusters."""
 
-from . import writes
+from . import copies, writes
 from .reads import router
 
-# Both files fill one router: two routers with the same path would hide each other's methods.
-__all__ = ["router", "writes"]
+# The files fill one router: two routers with the same path would hide each other's methods.
+__all__ = ["copies", "router", "writes"]

@@ -53,6 +53,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'copy in a cluster',
                 'verbose_name_plural': 'copies in clusters',
+                'permissions': [('retry_modelcopy', 'Can load a copy once more'), ('remove_modelcopy', 'Can remove a copy from its cluster')],
                 'ordering': ['-id'],
                 'constraints': [models.UniqueConstraint(fields=('cluster', 'namespace', 'name'), name='copy_name_once')],
             },

@@ -80,6 +80,8 @@ class ModelCopy(Row):
         constraints = [models.UniqueConstraint(fields=["cluster", "namespace", "name"], name="copy_name_once")]
         verbose_name = _("copy in a cluster")
         verbose_name_plural = _("copies in clusters")
+        permissions = [("retry_modelcopy", "Can load a copy once more"),
+                       ("remove_modelcopy", "Can remove a copy from its cluster")]
 
     def __str__(self) -> str:
         return f"{self.name} · {self.cluster}"

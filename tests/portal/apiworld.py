@@ -11,8 +11,10 @@ from clusters.services import connect, make_enrolment_token
 from clusters.states import ClusterKind
 from endpoints import services
 from endpoints.models import Endpoint
+from models_catalog import services as catalogue
 from models_catalog.choices import ArtifactKind
-from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
+from models_catalog.models import Artifact, CatalogModel, EngineRelease, ModelCopy, Profile, Vendor
+from models_catalog.states import CopyState
 from portal.tenancy.models import ApiKey, Membership
 from tests.cast import GIB, Cast, make_cluster, make_host, make_model, make_profile
 
@@ -35,6 +37,7 @@ class World:
     key: ApiKey
     member: Membership
     token: EnrolmentToken
+    copy: ModelCopy
     secrets: list[str] = field(default_factory=list)
 
     def names(self) -> dict[str, str]:
@@ -47,6 +50,7 @@ class World:
             "vendor": "acme",
             "release": "vllm-cpu-test", "empty": str(self.empty.uid), "unused_vendor": "unused",
             "unused_release": "vllm-cpu-unused", "cluster": str(self.kubernetes.uid),
+            "copy": str(self.copy.uid),
         }
 
 
@@ -69,11 +73,20 @@ def make_world(cast: Cast) -> World:
     cluster, cluster_token = make_kubernetes(cast)
     scaled = services.create(alice, cast.alpha, name="scaled", profile=make_hub_profile(model), autoscale=AUTOSCALE,
                              cluster=make_cluster("alpha-scaling", workspace=cast.alpha, kind=ClusterKind.KUBERNETES))
+    Artifact.objects.create(model=spare, kind=ArtifactKind.HUGGING_FACE, location="acme/alpha-spare")
     return World(
+        copy=make_copy(cast, scaled.wanted.profile.artifact, cluster),
         cast=cast, place=place, empty=make_cluster("alpha-empty", workspace=cast.alpha), kubernetes=cluster, host=host,
         model=model, spare=spare, artifact=artifact, profile=profile, unused=unused,
         running=running, stopped=stopped, scaled=scaled, key=key, token=token, secrets=[text, token_text, cluster_token],
         member=Membership.objects.get(workspace=cast.alpha, user=cast.vera))
+
+
+def make_copy(cast: Cast, artifact: Artifact, cluster: Cluster) -> ModelCopy:
+    """One that is loaded, so that it may be loaded once more."""
+    copy = catalogue.preheat(cast.actor("alice"), artifact, cluster, cast.alpha, size_bytes=GIB)
+    ModelCopy.objects.filter(pk=copy.pk).update(state=CopyState.READY)
+    return copy
 
 
 def make_hub_profile(model: CatalogModel) -> Profile:

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from clusters.models import KubernetesAccess, Node
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint, Event
+from models_catalog.models import ModelCopy
 from portal.tenancy import services as tenancy
 from portal.tenancy.models import AuditEntry, Workspace
 from tests.cast import GIB, Cast, make_cluster, make_host, make_user
@@ -22,7 +23,7 @@ PAGES = {
     "/admin/clusters/node/": 5, "/admin/clusters/engine/": 5, "/admin/tenancy/workspace/": 4, "/admin/tenancy/user/": 4,
     "/admin/clusters/accelerator/": 6, "/admin/clusters/enrolmenttoken/": 5, "/admin/endpoints/event/": 5,
     "/admin/endpoints/revision/": 4, "/admin/models_catalog/artifact/": 4, "/admin/tenancy/apikey/": 5,
-    "/admin/tenancy/auditentry/": 5,
+    "/admin/tenancy/auditentry/": 5, "/admin/models_catalog/modelcopy/": 6,
 }
 
 
@@ -46,6 +47,8 @@ def grow(world: World) -> None:
         cluster = make_cluster(f"cluster-{index}", kind=ClusterKind.KUBERNETES)
         KubernetesAccess.objects.create(cluster=cluster, server="https://10.0.0.1", version="v1.36.2")
         Node.objects.create(cluster=cluster, name=f"node-{index}", gpus=8, gpus_requested=3, simulated=bool(index % 2))
+        ModelCopy.objects.create(artifact=world.profile.artifact, cluster=cluster, workspace=workspace, method="job",
+                                 name=f"copy-{index}", namespace=f"ip-{index}", size_bytes=GIB)
         host = make_host(place, f"host-{index}", gpus=1, memory_used_by_others=GIB)
         row = make_endpoint(world.cast, workspace, place, world.profile, f"chat-{index}")
         make_engine(row, host)
@@ -81,7 +84,9 @@ def test_queries_of_a_clusters_page_do_not_grow(world: World, operator: Client) 
     few = queries(operator, address)
     for index in range(20):
         Node.objects.create(cluster=cluster, name=f"node-{index}", gpus=8)
-    assert queries(operator, address) <= few + 1  # the page of nodes itself
+        ModelCopy.objects.create(artifact=world.profile.artifact, cluster=cluster, method="dataset", name=f"copy-{index}",
+                                 namespace="public", size_bytes=GIB)
+    assert queries(operator, address) <= few + 2  # the pages of nodes and of copies
 
 
 def test_queries_of_the_live_cells_are_few(world: World, operator: Client) -> None:

@@ -118,7 +118,7 @@ def change_form(place: Cluster, **values: Any) -> dict[str, Any]:
     ca = KubernetesAccess.objects.get(cluster=place).ca.strip().replace("\n", "\r\n")
     empty = dict.fromkeys(("kubeconfig", "token", "client_certificate", "client_key", "gateway", "cors_origins", "prometheus",
                            "imports_to", "workspace"), "")
-    inline = {"nodes-TOTAL_FORMS": "0", "nodes-INITIAL_FORMS": "0"}
+    inline = {f"{name}-{part}_FORMS": "0" for name in ("nodes", "copies") for part in ("TOTAL", "INITIAL")}
     return {**empty, **inline, "description": "", "server": SERVER, "ca": ca, **values}
 
 

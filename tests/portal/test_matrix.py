@@ -100,6 +100,13 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("POST", "/profiles"): Entry((422, 403, 403, 201, 201), NEW_PROFILE, writes=1),
     ("PATCH", "/profiles/{profile}"): Entry(MANAGE, {"name": "Renamed"}, writes=1),
     ("DELETE", "/profiles/{unused}"): Entry(GONE, writes=1),
+    ("GET", "/copies"): Entry(LIST),
+    ("GET", "/copies/{copy}"): Entry(VIEW),
+    ("POST", "/copies"): Entry((422, 403, 202, 202, 202), {
+        "model": "alpha-spare", "artifact": "acme/alpha-spare", "place": "alpha-kubernetes", "workspace": "alpha",
+        "size_bytes": 2**30}, writes=1),
+    ("POST", "/copies/{copy}/retry"): Entry(DEPLOY, writes=1),
+    ("DELETE", "/copies/{copy}"): Entry(DEPLOY, writes=1),
     ("GET", "/releases"): Entry(LIST),
     ("GET", "/releases/{release}"): Entry(LIST),
     ("POST", "/releases"): Entry((403, 403, 403, 403, 201), {

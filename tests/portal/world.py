@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from clusters.models import Claim, Cluster, Engine, Host
 from clusters.services import make_enrolment_token
-from clusters.states import Phase
+from clusters.states import ClusterKind, Phase
 from endpoints import services
 from endpoints.models import Endpoint
-from models_catalog.models import Profile
+from models_catalog.models import Artifact, ModelCopy, Profile
+from models_catalog.states import CopyMethod, CopyState
 from portal.tenancy import services as tenancy
 from portal.tenancy.actor import Actor
 from portal.tenancy.models import ApiKey, Workspace
@@ -31,6 +32,7 @@ class World:
     our_key: ApiKey
     their_key: ApiKey
     their_place: Cluster
+    their_copy: ModelCopy
 
 
 def make_endpoint(cast: Cast, workspace: Workspace, cluster: Cluster, profile: Profile, name: str, **more: Any) -> Endpoint:
@@ -45,6 +47,16 @@ def make_engine(endpoint: Endpoint, host: Host, **values: Any) -> Engine:
         **values})
     Claim.objects.create(engine=row, node=host.node, cpu_millis=1000, memory_bytes=2 * GIB)
     return row
+
+
+def make_copies(artifact: Artifact, workspace: Workspace) -> ModelCopy:
+    """A shared copy that is loading, and one of the workspace's own, which is given back."""
+    cluster = make_cluster("kube-of-copies", kind=ClusterKind.KUBERNETES)
+    values = {"artifact": artifact, "cluster": cluster, "size_bytes": 3 * GIB}
+    ModelCopy.objects.create(**values, method=CopyMethod.DATASET, name="shared-copy", namespace="public",
+                             state=CopyState.LOADING, bytes_done=GIB, bytes_total=2 * GIB)
+    return ModelCopy.objects.create(**values, method=CopyMethod.JOB, name="beta-secret-copy", namespace="ip-beta",
+                                    workspace=workspace, state=CopyState.READY)
 
 
 def make_world(cast: Cast) -> World:
@@ -64,4 +76,5 @@ def make_world(cast: Cast) -> World:
     our_key, _text = tenancy.create_key(operator, cast.alpha, name="alpha key")
     their_key, _text = tenancy.create_key(operator, cast.beta, name="beta-secret key")
     return World(cast=cast, shared=shared, host=host, profile=profile, ours=ours, theirs=theirs, our_key=our_key,
-                 their_key=their_key, their_place=private)
+                 their_key=their_key, their_place=private,
+                 their_copy=make_copies(profile.artifact, cast.beta))
