@@ -31,10 +31,10 @@ from .write import addresses_of, differing, postpone, refresh_unchanged
 from .write_many import News, write_many
 
 log = logging.getLogger(__name__)
-BATCH = 500
+BATCH = 2000
 # A pass ends before the hard limit of a task; what is left is due again at once.
 PASS_SECONDS = 20.0
-MOST_ROWS = 40 * BATCH
+MOST_ROWS = 10 * BATCH
 # Rows that are being looked at are not due for others so long; one look has 30 s for its calls.
 LOOK_LEASE = timedelta(seconds=45)
 NOTHING = Observation()
