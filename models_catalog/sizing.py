@@ -23,6 +23,11 @@ TENSOR_PARALLEL = (1, 2, 4, 8)
 DTYPE_BYTES = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float": 4, "fp8": 1}
 
 
+def volume_bytes(weights: int, share: float = 1.2) -> int:
+    """How large a volume for a copy of the weights is made: a fifth to spare, and 1 GiB for the file system."""
+    return math.ceil(share * weights) + GIB
+
+
 def token_bytes(layers: int, kv_heads: int, head_dim: int, value_bytes: float = 2) -> int:
     """Cache bytes of one token over `layers` that keep keys and values of every token."""
     return int(2 * layers * kv_heads * head_dim * value_bytes)

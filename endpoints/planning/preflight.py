@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from endpoints.targets.base import Check, ModelFacts, RevisionSpec, Spec
+from endpoints.targets.kubernetes.weights import cache_bytes
 from models_catalog.registries import registry_of, wants_login
-from models_catalog.sizing import GIB, Fit, Shape, fit
+from models_catalog.sizing import Fit, Shape, fit
+
+from .facts import Facts, NodeView
+from .storage import gib, storage
 
 NO_EFFECT = frozenset({"PreferNoSchedule"})  # the scheduler avoids such a node, but takes it
-
-
-@dataclass(frozen=True)
-class NodeView:
-    """A node as the last inventory saw it; bytes, thousandths of a CPU, GPUs as whole devices."""
-
-    name: str
-    ready: bool
-    schedulable: bool
-    labels: Mapping[str, str]
-    taints: tuple[Mapping[str, Any], ...]
-    cpu_free: int
-    memory_free: int
-    gpus: int = 0
-    gpus_free: int = 0
-    gpu_model: str = ""
-    gpu_memory: int = 0
-    simulated: bool = False
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of the cluster beside its nodes, and of the model. None means unknown."""
-
-    nodes: tuple[NodeView, ...]
-    model: ModelFacts = field(default_factory=ModelFacts)
-    reachable: bool = True
-    unreachable_why: str = ""
-    missing_rights: tuple[str, ...] = ()
-    capabilities: frozenset[str] = frozenset()
-    storage_classes: tuple[str, ...] | None = None
-    default_storage_class: str = ""
-    pods_there: int = 0  # of this endpoint, those that have a node
-    quota_left: Mapping[str, int] = field(default_factory=dict)
-    inventory_age: float | None = None
 
 
 def preflight(spec: Spec, facts: Facts) -> tuple[Check, ...]:
@@ -135,20 +103,12 @@ def _quota(spec: Spec, facts: Facts) -> Check | None:
 def needs_of(spec: Spec) -> dict[str, int]:
     """What all replicas together ask for, under the names that a ResourceQuota uses; CPU in thousandths."""
     one, pods = spec.wanted.resources, spec.replicas * spec.wanted.resources.nodes
+    disk = cache_bytes(spec.wanted) or 0
     if spec.autoscale is not None:
         pods = spec.autoscale.max_replicas * one.nodes
     return {"pods": pods, "requests.cpu": pods * one.cpu_millis, "requests.memory": pods * one.memory_bytes,
-            "requests.nvidia.com/gpu": pods * one.gpus}
-
-
-def _storage(spec: Spec, facts: Facts) -> Check | None:
-    if facts.storage_classes is None or spec.wanted.weights is not None:
-        return None
-    if not facts.default_storage_class:
-        return Check("storage", None, _("The cluster has no default storage class: weights are loaded anew by each pod. "
-                                        "Preheat the model to keep one copy."))
-    return Check("storage", True, _("Weights are kept on a volume of class %(name)s.") % {
-        "name": facts.default_storage_class})
+            "requests.nvidia.com/gpu": pods * one.gpus, "requests.ephemeral-storage": pods * disk,
+            "limits.memory": pods * one.memory_bytes, "limits.ephemeral-storage": pods * disk}
 
 
 def _simulated(spec: Spec, facts: Facts) -> Check | None:
@@ -200,10 +160,6 @@ def sum_lines(result: Fit, gpu_bytes: int) -> tuple[str, ...]:
     )
 
 
-def gib(size: int) -> str:
-    return f"{size / GIB:.1f} GiB"
-
-
 def _room(spec: Spec, facts: Facts) -> Check:
     """Where each pod that is not there yet would go now; what keeps the other nodes out."""
     if not facts.nodes:
@@ -239,13 +195,19 @@ def why_not(revision: RevisionSpec, node: NodeView) -> str:
     if need.gpus and node.simulated:
         return _("has simulated GPUs only")
     short = (("GPU", need.gpus, node.gpus_free, str), ("CPU", need.cpu_millis, node.cpu_free, _cpus),
-             (_("memory"), need.memory_bytes, node.memory_free, gib))
+             (_("memory"), need.memory_bytes, node.memory_free, gib),
+             (_("disk"), _disk(revision, node), node.disk_free, gib))
     lacks: list[tuple[str, int, int, Callable[[int], str]]] = [one for one in short if one[1] > one[2]]
     if lacks:
         name, wanted, free, shown = lacks[0]
         return _("%(what)s: %(wanted)s wanted, %(free)s free") % {
             "what": name, "wanted": shown(wanted), "free": shown(max(0, free))}
     return ""
+
+
+def _disk(revision: RevisionSpec, node: NodeView) -> int:
+    """What a pod asks of the node's disk; nothing where one of the two is not known."""
+    return (cache_bytes(revision) or 0) if node.disk else 0
 
 
 def _cpus(millis: int) -> str:
@@ -255,7 +217,8 @@ def _cpus(millis: int) -> str:
 def pods_on(revision: RevisionSpec, node: NodeView) -> int:
     """How many pods of the revision the node takes beside what it has."""
     need = revision.resources
-    shares = [(need.gpus, node.gpus_free), (need.cpu_millis, node.cpu_free), (need.memory_bytes, node.memory_free)]
+    shares = [(need.gpus, node.gpus_free), (need.cpu_millis, node.cpu_free), (need.memory_bytes, node.memory_free),
+              (_disk(revision, node), node.disk_free)]
     return min(free // wanted for wanted, free in shares if wanted)
 
 
@@ -276,5 +239,5 @@ def _matches(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
 
 
 RULES: tuple[Callable[[Spec, Facts], Check | None], ...] = (
-    _reach, _name, _image, _login, _token, _abilities, _simulated, _memory, _room, _quota, _storage,
+    _reach, _name, _image, _login, _token, _abilities, _simulated, _memory, _room, _quota, storage,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -28,6 +27,7 @@ from ..choices import ArtifactKind, Device
 from ..models import Artifact, CatalogModel, EngineRelease, ModelCopy
 from ..preheating.source import BY_DATASET, BY_JOB, dataset_source
 from ..preheating.view import MOST_DATASET_CHARS, CopyView
+from ..sizing import volume_bytes
 from ..states import MOVING, AccessMode, CopyMethod, CopyState
 
 GIB = 1024**3
@@ -214,7 +214,7 @@ def default_size(artifact: Artifact, method: str) -> int | None:
     if not weights:
         return None
     unpacks = method == CopyMethod.JOB and artifact.kind == ArtifactKind.HTTP and ARCHIVES.search(artifact.location)
-    return math.ceil((2.2 if unpacks else 1.2) * weights) + GIB
+    return volume_bytes(weights, 2.2 if unpacks else 1.2)
 
 
 def _name(artifact: Artifact, workspace: Workspace | None) -> str:

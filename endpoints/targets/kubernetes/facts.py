@@ -9,16 +9,19 @@ from typing import Any
 import msgspec
 from django.utils import timezone
 
-from clusters.drivers.kinds import POD, RESOURCE_QUOTA, STORAGE_CLASS
+from clusters.drivers.kinds import POD, PVC, RESOURCE_QUOTA, STORAGE_CLASS
 from clusters.drivers.kube import Kube
 from clusters.drivers.kube_errors import KubeError
 from clusters.models import Cluster, KubernetesAccess, Node
 from clusters.namespaces import ENDPOINT_UID
 from clusters.quantities import millis, whole
 from clusters.states import Reach
-from endpoints.planning.preflight import Facts, NodeView
+from endpoints.planning.facts import ClaimView, Facts, NodeView
 from endpoints.targets.base import ModelFacts, Spec
 
+from .weights import claim_of
+
+ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -39,6 +42,21 @@ class _StorageClass(msgspec.Struct):
     metadata: _Meta = msgspec.field(default_factory=_Meta)
 
 
+class _ClaimSpec(msgspec.Struct, rename="camel"):
+    storage_class_name: str = ""
+    access_modes: list[str] | None = None
+
+
+class _ClaimStatus(msgspec.Struct):
+    phase: str = ""
+    capacity: dict[str, Any] | None = None
+
+
+class _Claim(msgspec.Struct):
+    spec: _ClaimSpec = msgspec.field(default_factory=_ClaimSpec)
+    status: _ClaimStatus = msgspec.field(default_factory=_ClaimStatus)
+
+
 class _QuotaStatus(msgspec.Struct):
     hard: dict[str, Any] | None = None
     used: dict[str, Any] | None = None
@@ -49,7 +67,7 @@ class _Quota(msgspec.Struct):
 
 
 def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts) -> Facts:
-    """Three queries and three calls. A cluster that can't be reached is a fact as well."""
+    """Three queries and three calls, one more for a claim. A cluster that can't be reached is a fact as well."""
     access = KubernetesAccess.objects.get(cluster=cluster)
     known = Facts(
         nodes=tuple(map(_node_view, Node.objects.filter(cluster=cluster).prefetch_related("accelerators"))), model=model,
@@ -62,6 +80,7 @@ def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts) -> Fac
         classes = kube.list(STORAGE_CLASS, _StorageClass).items
         quotas = kube.list(RESOURCE_QUOTA, _Quota, namespace=spec.namespace).items
         pods = kube.list(POD, _Pod, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
+        claim = _claim(kube, spec)
     except KubeError as error:
         if error.is_of_the_cluster:
             return replace(known, reachable=False, unreachable_why=error.message)
@@ -69,8 +88,28 @@ def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts) -> Fac
     default = next((c.metadata.name for c in classes if (c.metadata.annotations or {}).get(DEFAULT_CLASS) == "true"), "")
     return replace(
         known, storage_classes=tuple(c.metadata.name for c in classes), default_storage_class=default,
-        pods_there=sum(bool(pod.spec.node_name) for pod in pods),
+        claim=claim, pods_there=sum(bool(pod.spec.node_name) for pod in pods),
         quota_left=_left(quotas))
+
+
+def _claim(kube: Kube, spec: Spec) -> ClaimView | None:
+    mounted = claim_of(spec.wanted)
+    if mounted is None:
+        return None
+    found = kube.get(PVC, spec.namespace, mounted.claim)
+    if found is None:
+        return ClaimView(there=False)
+    claim = msgspec.convert(found, _Claim)
+    modes = set(claim.spec.access_modes or ())
+    return ClaimView(there=True, size=_bytes((claim.status.capacity or {}).get("storage", 0)), phase=claim.status.phase,
+                     storage_class=claim.spec.storage_class_name, on_one_node=bool(modes) and modes <= ONE_NODE)
+
+
+def _bytes(amount: Any) -> int:
+    try:
+        return whole(amount)
+    except ValueError:
+        return 0  # a quantity that is none says nothing
 
 
 def _age(at: datetime | None) -> float | None:
@@ -83,7 +122,8 @@ def _node_view(node: Node) -> NodeView:
         name=node.name, ready=node.ready, schedulable=node.schedulable, labels=node.labels, taints=tuple(node.taints),
         cpu_free=node.cpu_millis - node.cpu_requested_millis, memory_free=node.memory_bytes - node.memory_requested_bytes,
         gpus=node.gpus, gpus_free=node.gpus - node.gpus_requested, gpu_model=device.model if device else "",
-        gpu_memory=device.memory_bytes if device else 0, simulated=node.simulated)
+        gpu_memory=device.memory_bytes if device else 0, simulated=node.simulated,
+        disk=node.disk_bytes, disk_free=node.disk_free_bytes)
 
 
 def _left(quotas: list[_Quota]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from models_catalog.choices import ArtifactKind
 MODEL_PATH = "/model"
 CACHE_PATH = "/cache"
 GIB = 1024**3
+CACHE_SPARE = 5 * GIB  # for compiled kernels
 # A claim in the endpoint's own namespace; the catalogue's form for it is pvc://claim/folder.
 CLAIM = re.compile(r"pvc://(?P<claim>[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)(?:/(?P<folder>[A-Za-z0-9._/@+=,-]*))?")
 
@@ -35,8 +36,8 @@ def cache_bytes(revision: RevisionSpec) -> int | None:
     None where their size is not known: a limit would evict the pod in the middle of the download.
     """
     if claim_of(revision) is not None:
-        return 5 * GIB
-    return math.ceil(1.2 * revision.weights_bytes) + 5 * GIB if revision.weights_bytes else None
+        return CACHE_SPARE
+    return math.ceil(1.2 * revision.weights_bytes) + CACHE_SPARE if revision.weights_bytes else None
 
 
 def volumes(revision: RevisionSpec) -> list[dict[str, Any]]:

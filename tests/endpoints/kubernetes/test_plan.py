@@ -9,8 +9,10 @@ import pytest
 from clusters.drivers.kinds import NAMESPACE, STATEFUL_SET
 from clusters.drivers.kube import kube_for
 from clusters.models import Cluster
+from clusters.namespaces import workspace_namespace
 from endpoints import services
 from endpoints.models import Endpoint
+from endpoints.targets.base import Check
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import Artifact, EngineRelease, Profile
 from portal.tenancy.errors import Stale
@@ -61,6 +63,28 @@ def stateful_set(endpoint: Endpoint) -> dict[str, Any]:
     found = kube_for(endpoint.cluster).get(STATEFUL_SET, services.specs.namespace_of(endpoint), endpoint.external_name)
     assert found is not None
     return found
+
+
+def test_a_claim_that_holds_the_weights_is_looked_at_before_anything_is_made(
+    cast: Cast, place: Cluster, profile: Profile, kube_sim: Simulator,
+) -> None:
+    Artifact.objects.filter(pk=profile.artifact_id).update(kind=ArtifactKind.VOLUME, location="pvc://models/small")
+
+    def check() -> Check:
+        fresh = Profile.objects.get(pk=profile.pk)
+        planned = services.plan_creation(cast.actor("alice"), cast.alpha, **wish(cast, place, fresh))
+        return next(check for check in planned.plan.checks if check.name == "storage")
+
+    assert check().ok is False
+    namespace, client = workspace_namespace(cast.alpha), kube_sim.client()
+    client.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    client.create("persistentvolumeclaims", {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models", "namespace": namespace},
+        "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "standard",
+                 "resources": {"requests": {"storage": "2Gi"}}}})
+    found = check()
+    assert found.ok is not False
+    assert found.lines == (f"Claim models: {'2.0' if found.ok else '0.0'} GiB of storage class standard", "Weights: 1.0 GiB")
 
 
 def test_what_was_applied_needs_nothing_more(cast: Cast, place: Cluster, profile: Profile) -> None:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from endpoints.planning.preflight import Facts, NodeView, preflight, why_not
+from endpoints.planning.facts import ClaimView, Facts, NodeView
+from endpoints.planning.preflight import needs_of, preflight, why_not
 from endpoints.targets.base import (
     Autoscale,
     Check,
@@ -107,10 +108,68 @@ def test_the_sum_is_shown_with_the_models_own_figures() -> None:
     assert lines[3].endswith("of 128.8 GiB that the engine may take of 140.0 GiB")
 
 
-def test_a_copy_of_the_weights_needs_neither_token_nor_storage() -> None:
+def test_a_copy_of_the_weights_needs_no_token() -> None:
     spec = revised(weights=Weights("copy"))
     names = {check.name for check in preflight(spec, replace(FACTS, model=ModelFacts(SHAPE, 131_072, gated=True)))}
-    assert not names & {"token", "storage"}
+    assert "token" not in names
+
+
+COPY = {"weights": Weights("copy", "folder")}
+VOLUME = {"artifact_kind": "volume", "artifact_location": "pvc://models/llama"}
+BOUND = ClaimView(True, 40 * GIB, "Bound", "nfs")
+SMALL = (replace(NODE, disk=20 * GIB, disk_free=20 * GIB),)
+# What the revision has, what the cluster has, whether it may go, its sentence, and the last line of the sum.
+STORAGE: list[tuple[dict[str, Any], dict[str, Any], bool | None, str, str]] = [
+    ({}, {}, True, "node's disk, 22.9 GiB of it", "A preheated copy would take 18.9 GiB of storage class standard"),
+    ({}, {"default_storage_class": ""}, True, "anew when it comes again", "18.9 GiB; name a storage class"),
+    ({}, {"storage_classes": ()}, True, "node's disk", "need a storage class, and the cluster has none"),
+    ({}, {"storage_classes": None}, True, "node's disk", "Compiled kernels and caches: 5.0 GiB"),
+    ({}, {"quota_left": {"requests.storage": 10 * GIB}}, True, "node's disk", "the namespace's quota leaves 10.0 GiB"),
+    ({}, {"nodes": SMALL}, False, "needs 22.9 GiB there; the largest node has 20.0 GiB", "standard"),
+    ({}, {"nodes": (*SMALL, replace(NODE, disk=90 * GIB))}, True, "22.9 GiB", "standard"),
+    ({"weights_bytes": 0}, {}, None, "size is not known", ""),
+    (COPY, {"nodes": SMALL}, True, "from the claim copy", ""),
+    (COPY, {"claim": BOUND}, True, "from the claim copy", "Weights: 14.9 GiB"),
+    (COPY, {"claim": ClaimView(False)}, True, "claim copy is made with them", ""),
+    (VOLUME, {"claim": ClaimView(False)}, False, "no claim models in namespace ip-team-0", ""),
+    (VOLUME, {"claim": replace(BOUND, phase="Lost")}, False, "is gone", "Weights"),
+    (VOLUME, {"claim": replace(BOUND, size=10 * GIB)}, False, "too small", "Weights: 14.9 GiB"),
+    (VOLUME, {"claim": replace(BOUND, size=0, phase="Pending")}, None, "no volume yet", "Weights"),
+    (VOLUME, {"claim": replace(BOUND, on_one_node=True)}, True, "from the claim models", "Weights"),
+    ({**VOLUME, "resources": Resources(4000, 32 * GIB, gpus=1, nodes=2)}, {"claim": replace(BOUND, on_one_node=True)}, None,
+     "One node at a time", "Weights"),
+]
+
+
+@pytest.mark.parametrize(("revision", "facts", "ok", "words", "last"), STORAGE)
+def test_where_the_weights_will_lie_and_whether_they_fit_there(
+    revision: dict[str, Any], facts: dict[str, Any], ok: bool | None, words: str, last: str,
+) -> None:
+    check = of(revised(**revision), replace(FACTS, **facts), "storage")
+    assert check.ok is ok
+    assert words in check.sentence
+    assert last in (check.lines[-1] if check.lines else "")
+
+
+def test_the_claim_itself_is_named_with_its_size_and_class() -> None:
+    lines = of(revised(**VOLUME), replace(FACTS, claim=BOUND), "storage").lines
+    assert lines[0] == "Claim models: 40.0 GiB of storage class nfs"
+
+
+@pytest.mark.parametrize(("name", "left", "fits"), [
+    ("requests.ephemeral-storage", 45 * GIB, False), ("limits.ephemeral-storage", 46 * GIB, True),
+    ("limits.memory", 63 * GIB, False), ("requests.storage", 0, True),
+])
+def test_a_quota_on_what_pods_write_counts_too(name: str, left: int, fits: bool) -> None:
+    """Two pods of 22.9 GiB and 32 GiB of memory each; an endpoint makes no claim."""
+    assert of(replace(SPEC, replicas=2), replace(FACTS, quota_left={name: left}), "quota").ok is fits
+
+
+def test_a_node_without_room_for_the_weights_takes_no_pod() -> None:
+    narrow = replace(NODE, disk=90 * GIB, disk_free=20 * GIB)
+    assert why_not(REVISION, narrow) == "disk: 22.9 GiB wanted, 20.0 GiB free"
+    assert why_not(replace(REVISION, **COPY), narrow) == ""
+    assert needs_of(revised(weights_bytes=0))["requests.ephemeral-storage"] == 0
 
 
 ECR = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm@sha256:0"
