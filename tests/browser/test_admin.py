@@ -102,6 +102,9 @@ def test_a_detail_action_works_by_keyboard(world: World, signed: Window) -> None
     page = signed.page
     page.fill("input[name=replicas]", "2")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="What will change")).to_be_visible()
+    page.focus("input[name=replicas]")
+    page.keyboard.press("Enter")
     expect(page.get_by_text("Scale: 1 started.")).to_be_visible()
     assert Endpoint.objects.get(pk=world.ours.pk).replicas == 2
 

@@ -185,6 +185,11 @@ def test_a_token_of_hosts_makes_no_agent_of_a_cluster(place: Cluster) -> None:
     assert make_enrolment_token(PORTAL, hosts)[1]
 
 
+def metrics(server: Server) -> str:
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
 def test_calls_reach_a_service_through_the_tunnel(
     server: Server, place: Cluster, tenant: Tenant, account: Path, installed: str, kube_sim: Simulator,
     engine: OpenAIBackend, tmp_path: Path,
@@ -215,3 +220,6 @@ def test_calls_reach_a_service_through_the_tunnel(
     assert seen[0] == f"chat.{HOME}.svc"
     with pytest.raises(NotOurs):
         dial(encode(DialService(8000, f"other.{HOME}.svc")))
+    row.delete()  # from now on the gateway refuses this tunnel, which has no end of its own in this process
+    until(lambda: 'portal_gateway_tunnels{state="idle"} 0' in metrics(server) and
+          'portal_gateway_tunnels{state="used"} 0' in metrics(server))

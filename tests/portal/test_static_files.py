@@ -17,6 +17,7 @@ def test_every_middleware_is_asynchronous(caplog: pytest.LogCaptureFixture) -> N
     assert [record.getMessage() for record in caplog.records if "adapted" in record.getMessage()] == []
 
 
+@pytest.mark.django_db  # a connection that an earlier test left in this thread is closed with the answer
 async def test_a_static_file_comes_whole_with_its_caching(settings: Settings, tmp_path: object) -> None:
     settings.STATIC_ROOT = tmp_path
     call_command("collectstatic", interactive=False, verbosity=0)
