@@ -9,7 +9,7 @@ OURS = re.compile(r"^progress (\d{1,18}) (\d{1,18})$", re.MULTILINE)
 # rclone's statistics, https://rclone.org/docs/#stats-duration; the line about counts has no units.
 RCLONE = re.compile(r"Transferred:\s+([\d.]+)\s*([kKMGTP]?)(i?)B\w*\s*/\s*([\d.]+)\s*([kKMGTP]?)(i?)B")
 # tqdm's bars: "model.safetensors:  45%|████▌     | 676M/1.50G [00:30<00:36, 22.5MB/s]"; the bar that counts files has no unit.
-TQDM = re.compile(r"([^\s:|]{1,120}):\s{0,4}\d{1,3}%\|[^|]{0,60}\|\s{0,4}([\d.]{1,8})([kKMGT]?)B?/([\d.]{1,8})([kKMGT])B?\b")
+TQDM = re.compile(r"([^\s:|\[\]]{1,120}):\s{0,4}\d{1,3}%\|[^|]{0,60}\|\s*([\d.]{1,8})([kKMGT]?)B?/([\d.]{1,8})([kKMGT])B?\b")
 POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 MOST = 2**62
 
