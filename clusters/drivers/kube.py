@@ -159,9 +159,11 @@ class DirectTransport:
 
 def _manager(host: str, context: Any) -> Any:
     """The official client's pool, which checks certificates against `host` whatever address it connects to."""
-    # Imported here, because it costs 20 MB that a process which asks no cluster should not pay.
-    from kubernetes.client import Configuration
-    from kubernetes.client.rest import RESTClientObject
+    # Imported here, because it costs 20 MB that a process which asks no cluster should not pay; and by one thread at a
+    # time, because the package's modules import each other, and a second thread would see them half made.
+    with _importing:
+        from kubernetes.client import Configuration
+        from kubernetes.client.rest import RESTClientObject
 
     configuration = Configuration(host=f"https://{host}", tls_server_name=host, connection_pool_maxsize=CONNECTIONS,
                                   retries=False)
