@@ -42,6 +42,7 @@ from .kube_transport import (
 __all__ = ["DirectTransport", "Kube", "KubeError", "Listing", "Problem", "forget", "kube_for", "transports"]
 
 CONNECTIONS = 16  # kept open to one API
+_importing = threading.Lock()
 
 
 class DirectTransport:

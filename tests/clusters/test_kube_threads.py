@@ -27,5 +27,6 @@ print(len(made))
 
 def test_the_first_calls_of_many_threads_all_find_a_whole_client() -> None:
     root = Path(__file__).resolve().parents[2]
-    ran = subprocess.run([sys.executable, "-c", FIRST_CALLS], cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    argv = [sys.executable, "-c", FIRST_CALLS]
+    ran = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=120, check=False)
     assert (ran.stdout.strip(), ran.returncode) == ("100", 0), ran.stderr[-2000:]
