@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from clusters.models import Cluster
 from endpoints.autoscale import check_autoscale
 from endpoints.models import Endpoint, Revision
-from endpoints.states import Wish
+from endpoints.states import Cause, Wish
 from endpoints.targets import target_for
 from endpoints.targets.base import Check, ModelFacts, Plan, TargetError
 from models_catalog.models import Profile
@@ -112,7 +112,7 @@ def _planned(endpoint: Endpoint) -> Planned:
         spec, target = spec_of(endpoint), target_for(endpoint.cluster)
         found = replace(target.plan(spec), checks=target.checks(spec, model_facts(endpoint)))
     except TargetError as error:
-        if not error.permanent:
+        if not error.permanent and error.code != Cause.NOT_LOADED:
             raise Unavailable(_("The place can't be asked: %(why)s") % {"why": clean(error.message, 300)}) from error
         found = Plan((), "", (Check("place", False, clean(error.message, 1000)),))
     word = signing.dumps({"digest": found.digest, "uid": endpoint.uid.hex}, salt=SALT)

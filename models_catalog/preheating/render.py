@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from clusters.drivers.kinds import DATASET, JOB, NETWORK_POLICY, PVC, SECRET, SERVICE_ACCOUNT, Kind
 from clusters.namespaces import COPY_UID, MANAGED_BY, MANAGER
 from models_catalog.choices import ArtifactKind
+from models_catalog.registries import auth_key, registry_of
 from models_catalog.states import CopyMethod
 
 from .source import dataset_source, secret_data
@@ -35,7 +37,7 @@ def render(copy: CopyView) -> list[dict[str, Any]]:
     secret = [_secret(copy, data)] if data else []
     if copy.method == CopyMethod.DATASET:
         return [*secret, _dataset(copy, has_secret=bool(data))]
-    return [*secret, _object(SERVICE_ACCOUNT, copy, copy.name, automountServiceAccountToken=False),
+    return [*secret, *_pull_secret(copy), _object(SERVICE_ACCOUNT, copy, copy.name, automountServiceAccountToken=False),
             *_port_policy(copy), _claim(copy), _job(copy, data)]
 
 
@@ -77,7 +79,22 @@ def quantity(size: int) -> str:
 
 def _secret(copy: CopyView, data: dict[str, str]) -> dict[str, Any]:
     return _object(SECRET, copy, copy.secret_name, type="Opaque", data={
-        key: base64.b64encode(value.encode()).decode() for key, value in data.items()})
+        key: _encoded(value) for key, value in data.items()})
+
+
+def _pull_secret(copy: CopyView) -> list[dict[str, Any]]:
+    """As `kubectl create secret docker-registry` writes it."""
+    if not copy.registry_password:
+        return []
+    login = {"username": copy.registry_user, "password": copy.registry_password,
+             "auth": _encoded(f"{copy.registry_user}:{copy.registry_password}")}
+    auths = json.dumps({"auths": {auth_key(registry_of(copy.image)): login}}, sort_keys=True)
+    return [_object(SECRET, copy, copy.pull_secret_name, type="kubernetes.io/dockerconfigjson",
+                    data={".dockerconfigjson": _encoded(auths)})]
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _claim(copy: CopyView) -> dict[str, Any]:
@@ -101,6 +118,7 @@ def _job(copy: CopyView, data: dict[str, str]) -> dict[str, Any]:
     return {**made, "spec": {"backoffLimit": TRIES, "template": {"metadata": {"labels": labels}, "spec": {
         "restartPolicy": "Never", "serviceAccountName": copy.name, "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        **({"imagePullSecrets": [{"name": copy.pull_secret_name}]} if copy.registry_password else {}),
         "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
                             "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [_container(copy, data)],

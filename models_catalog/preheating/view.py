@@ -35,6 +35,9 @@ class CopyView:
     shared_name: str = ""
     shared_namespace: str = ""
     token: str = field(default="", repr=False)
+    # The login of the loader image's registry.
+    registry_user: str = ""
+    registry_password: str = field(default="", repr=False)
 
     @property
     def uses_dataset(self) -> bool:
@@ -48,6 +51,10 @@ class CopyView:
     def secret_name(self) -> str:
         return secret_name(self.name)
 
+    @property
+    def pull_secret_name(self) -> str:
+        return pull_secret_name(self.name)
+
 
 def job_name(method: str, name: str, round_: int) -> str:
     """Of the Job that loads this round: the Dataset controller's or ours."""
@@ -56,5 +63,13 @@ def job_name(method: str, name: str, round_: int) -> str:
 
 def secret_name(name: str) -> str:
     """A Secret of its own for each copy; long names are cut where a digest keeps them apart."""
-    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-    return f"{name[:40].rstrip('-')}-{digest}-source"
+    return f"{_short(name)}-source"
+
+
+def pull_secret_name(name: str) -> str:
+    """Of the login with which nodes pull the loader's image."""
+    return f"{_short(name)}-pull"
+
+
+def _short(name: str) -> str:
+    return f"{name[:40].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"

@@ -184,7 +184,7 @@ def source_of(artifact: Artifact) -> dict[str, str]:
 
 
 def view_of(copy: ModelCopy) -> CopyView:
-    """The row as rendering sees it. Raises SecretUnreadable where the artifact's token can't be read."""
+    """The row as rendering sees it. Raises SecretUnreadable where the artifact's token or a registry's login can't be read."""
     source, shared = copy.source, copy.shared
     view = CopyView(
         uid=copy.uid, method=copy.method, name=copy.name, namespace=copy.namespace, model=copy.artifact.model.slug,
@@ -193,6 +193,9 @@ def view_of(copy: ModelCopy) -> CopyView:
         loaded_round=copy.loaded_round)
     if shared is not None:
         return replace(view, shared_name=shared.name, shared_namespace=shared.namespace)
+    release = EngineRelease.objects.filter(image=copy.image).exclude(registry_password="").first() if copy.image else None
+    if release is not None:
+        view = replace(view, registry_user=release.registry_user, registry_password=release.secret("registry_password"))
     # A token belongs to its address; an artifact that moved since has another one.
     same = source_of(copy.artifact) == source
     return replace(view, token=copy.artifact.secret("token")) if same else view

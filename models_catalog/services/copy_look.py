@@ -26,7 +26,7 @@ from ..preheating.judge import Verdict, judge
 from ..preheating.progress import Progress, last_line, progress_in
 from ..preheating.render import render
 from ..preheating.seen import Found, Meta, Pod
-from ..preheating.view import CopyView, secret_name
+from ..preheating.view import CopyView, pull_secret_name, secret_name
 from ..states import CopyCause, CopyMethod, CopyState
 from .copies import view_of
 from .copy_write import forget, look_later, write
@@ -56,7 +56,8 @@ class Look:
         except NameTaken as error:
             self._refused(CopyCause.NAME_TAKEN, str(error))
         except SecretUnreadable:
-            self._refused(CopyCause.SECRET, _("The token of the artifact can't be read: enter it again."))
+            self._refused(CopyCause.SECRET, _("The token of the artifact or the login of the image's registry can't be read: "
+                                              "enter it again."))
         except KubeError as error:
             self._failed(error)
         return self.reads
@@ -206,5 +207,5 @@ def _with(verdict: Verdict, cause: CopyCause, message: str) -> Verdict:
 def _unlisted(row: ModelCopy) -> list[tuple[Kind, str]]:
     if row.method == CopyMethod.REFERENCE:
         return []
-    own = [(SERVICE_ACCOUNT, row.name), (NETWORK_POLICY, row.name)] if row.method == CopyMethod.JOB else []
-    return [(SECRET, secret_name(row.name)), *own]
+    own = [(SERVICE_ACCOUNT, row.name), (NETWORK_POLICY, row.name), (SECRET, pull_secret_name(row.name))]
+    return [(SECRET, secret_name(row.name)), *(own if row.method == CopyMethod.JOB else ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from typing import Any
 
@@ -19,7 +20,7 @@ from models_catalog.preheating.judge import Verdict
 from models_catalog.services.copy_write import write
 from models_catalog.states import CopyCause, CopyState
 from portal.tenancy.models import AuditEntry
-from tests.cast import GIB, Cast
+from tests.cast import GIB, Cast, make_release
 from tests.clusters.test_connect import PLURALS
 from tests.models_catalog.preheating.making import again, look, make_artifact, make_place, until, until_gone
 from tests.simulators.kubernetes.server import Simulator
@@ -121,6 +122,21 @@ def test_a_ready_copy_can_be_loaded_once_more(cast: Cast, place: Cluster, artifa
     services.retry_copy(cast.actor("operator"), copy)
     assert until(copy, lambda row: row.loaded_round == 2).state == CopyState.READY
     assert dataset_of(kube_sim, copy)["spec"]["dataSyncRound"] == 2
+
+
+def test_a_private_image_is_pulled_with_its_login(cast: Cast, place: Cluster, artifact: Artifact, kube_sim: Simulator) -> None:
+    release = make_release()
+    release.registry_user = "robot"
+    release.put_secret("registry_password", "very-secret")
+    release.save()
+    copy = until(services.preheat(cast.actor("alice"), artifact, place, cast.alpha), CopyState.READY)
+    pod = kube_sim.client().get("batch/v1", "jobs", copy.namespace, f"{copy.name}-r1")["spec"]["template"]["spec"]
+    secret = kube_sim.client().get("v1", "secrets", copy.namespace, pod["imagePullSecrets"][0]["name"])
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    assert b"robot" in base64.b64decode(secret["data"][".dockerconfigjson"])
+    services.remove_copy(cast.actor("alice"), copy)
+    until_gone(copy)
+    assert left_over(kube_sim, copy) == []
 
 
 @pytest.mark.parametrize("workspace", [False, True])
