@@ -1,11 +1,14 @@
-"""When not to ask a cluster: it failed a few times in a row, or it refused this very right a moment ago."""
+"""When not to ask a cluster: it failed a few times in a row, refused this very right a moment ago, or says nothing now."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.utils.translation import gettext as _
 
 from .kube_errors import KubeError, Problem
 
@@ -14,6 +17,8 @@ FIRST_SECONDS, MOST_SECONDS = 2.0, 20.0  # below one period of looking, so that 
 PROBE_SECONDS = 10.0                     # one that doesn't come back by then is taken for dead
 MOST_RETRY_AFTER = 60.0                  # of a server's own wish that we hold all calls for
 MUTED_SECONDS = 300.0                    # a missing right (reliability.md F14)
+# So many calls may wait for a cluster that has been silent for so long: the worker's other threads are for the others.
+MOST_WAITING, SILENT_SECONDS = 2, 3.0
 
 Right = tuple[str, str, str]  # verb, resource, namespace
 
@@ -29,6 +34,19 @@ class Breaker:
         self._open_until = 0.0
         self._last: KubeError | None = None
         self._muted: dict[Right, tuple[float, KubeError]] = {}
+        self._waiting: dict[object, float] = {}
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around a call while its answer is awaited."""
+        call = object()
+        with self._lock:
+            self._waiting[call] = self._clock()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._waiting[call]
 
     def admit(self, right: Right) -> bool:
         """Whether the caller must see that the cluster answers at all before it makes its call.
@@ -40,12 +58,18 @@ class Breaker:
             until, error = self._muted.get(right, (0.0, None))
             if error is not None and now < until:
                 raise _again(error, until - now)
+            self._require_answers(now)
             if self._last is None or self._failures < FAILURES:
                 return False
             if now < self._open_until:
                 raise _again(self._last, self._open_until - now)
             self._open_until = now + PROBE_SECONDS  # others wait for the one that goes first
             return True
+
+    def _require_answers(self, now: float) -> None:
+        if len(self._waiting) >= MOST_WAITING and now - min(self._waiting.values()) >= SILENT_SECONDS:
+            raise KubeError(Problem.UNREACHABLE, _("The API server has not answered earlier calls yet (timeout)."),
+                            retry_after=FIRST_SECONDS)
 
     def probed(self) -> None:
         """The cluster answers again; its next failure closes the road at once, for longer."""

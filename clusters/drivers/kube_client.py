@@ -237,7 +237,7 @@ class Kube:
         self._admit(call)
         around: AbstractContextManager[None] = outside_call() if changes else nullcontext()
         try:
-            with around:
+            with around, self.breaker.waiting():
                 answer = self._exchange(request, budget or Budget(clock=self._clock), most_bytes)
         except KubeError as error:
             raise self._failed(error, call) from error.__cause__
