@@ -121,8 +121,9 @@ COLOURS: dict[str, str] = {
     S.STALLED: "late", S.FAILED: "bad", S.STOPPING: "idle", S.STOPPED: "idle", S.DELETING: "idle", S.DELETED: "idle",
 }
 
-# How often a row is looked at: soon while something moves, calmly when it is settled.
-LOOK_SOON = timedelta(seconds=2)
+# How often a row is looked at: soon while something moves, calmly when it is settled. Soon is less than the two seconds
+# between two beats, or every second beat would find nothing due.
+LOOK_SOON = timedelta(seconds=1.5)
 LOOK_CALM = timedelta(seconds=10)
 STALE_AFTER = 3 * LOOK_CALM
 LEASE = timedelta(seconds=30)

@@ -28,7 +28,7 @@ from .write import addresses_of, differing, new_backend, pause_of, time_for
 DOCUMENT = {
     "row_id": "BIGINT", "row_epoch": "BIGINT", "row_generation": "BIGINT", "was": "VARCHAR(10)", "moved": "INT",
     "new_status": "VARCHAR(10)", "new_cause": "VARCHAR(24)", "new_message": "VARCHAR(1000)", "new_ready": "INT",
-    "new_autoscaled": "INT", "new_serving": "BIGINT", "deadline": "INT", "pause": "INT", "noted": "INT",
+    "new_autoscaled": "INT", "new_serving": "BIGINT", "deadline": "INT", "pause": "DECIMAL(12,3)", "noted": "INT",
 }
 
 
@@ -111,7 +111,7 @@ def _values(each: News, starts: dict[int, int]) -> list[Any]:
         deadline = time_for(verdict.status, now, starts.get(row.wanted_pk or 0, 0)).total_seconds()
     pause = max(pause_of(verdict.status, verdict.status).total_seconds(), each.seen.pause)
     return [row.pk, row.epoch, row.generation, row.status, int(each.moved), verdict.status, verdict.cause, each.message,
-            verdict.ready, each.seen.wanted_replicas, each.serving_pk, deadline, round(pause), int(each.noted)]
+            verdict.ready, each.seen.wanted_replicas, each.serving_pk, deadline, pause, int(each.noted)]
 
 
 def _start_seconds(news: Sequence[News]) -> dict[int, int]:
@@ -157,8 +157,9 @@ def _now() -> str:
 def _told() -> str:
     """The document as a table. Text is compared byte by byte with the table's own, whatever collation that has."""
     if connection.vendor == "mysql":
-        types = [type_.replace(")", ") CHARACTER SET utf8mb4 COLLATE utf8mb4_bin") for type_ in DOCUMENT.values()]
-        columns = [f"{name} {type_} PATH '$[{at}]'" for at, (name, type_) in enumerate(zip(DOCUMENT, types, strict=True))]
+        binary = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        columns = [f"{name} {type_}{binary if 'CHAR' in type_ else ''} PATH '$[{at}]'"
+                   for at, (name, type_) in enumerate(DOCUMENT.items())]
         return f"JSON_TABLE(%s, '$[*]' COLUMNS ({', '.join(columns)})) AS told"
     columns = [f"JSON_EXTRACT(value, '$[{at}]') AS {name}" for at, name in enumerate(DOCUMENT)]
     return f"(SELECT {', '.join(columns)} FROM JSON_EACH(%s)) AS told"  # noqa: S608  Only words of ours.
