@@ -14,6 +14,7 @@ from endpoints.models import Endpoint, Revision
 from models_catalog import services as catalogue
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import Profile
+from portal.tenancy.db import retry_tx
 
 KEY = "weights"
 FETCHED_BY_NO_ENGINE = frozenset({ArtifactKind.HTTP, ArtifactKind.S3})
@@ -33,8 +34,12 @@ def with_weights(endpoint: Endpoint, profile: Profile, spec: dict[str, Any], *, 
 def bind(endpoint: Endpoint) -> None:
     """Give the wanted revision a copy that came after it, where it can't start without one. Repeating it is harmless."""
     revision = endpoint.wanted
-    if revision is None or KEY in revision.spec or revision.spec["artifact"]["kind"] not in FETCHED_BY_NO_ENGINE:
-        return
+    if revision is not None and KEY not in revision.spec and revision.spec["artifact"]["kind"] in FETCHED_BY_NO_ENGINE:
+        _bind(endpoint, revision)
+
+
+@retry_tx
+def _bind(endpoint: Endpoint, revision: Revision) -> None:
     spec = with_weights(endpoint, revision.profile, revision.spec)
     if KEY in spec:
         _keep(revision, spec)

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -32,11 +33,10 @@ from portal.tenancy.adminkit import (
 from .copy_forms import CopyForm
 
 
-def state_cell(row: ModelCopy, *, whole: bool = False) -> SafeString:
-    """The state, with what is wrong; stale where nobody has looked for long."""
+def state_cell(row: ModelCopy, note: str = "") -> SafeString:
+    """The state with a short note; stale where nobody has looked for long."""
     stale = row.seen_at is not None and timezone.now() - row.seen_at > STALE_AFTER and row.state not in MOVING
-    return status_badge(CopyState(row.state).label, COLOURS[row.state], seen=row.seen_at, stale=stale,
-                        note=row.message if whole else row.message[:160])
+    return status_badge(CopyState(row.state).label, COLOURS[row.state], seen=row.seen_at, stale=stale, note=note)
 
 
 def progress_cell(row: ModelCopy) -> SafeString | str:
@@ -63,7 +63,7 @@ class CopyCells:
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_shown(self, row: ModelCopy) -> SafeString:
-        return state_cell(row)
+        return state_cell(row, row.message[:80])
 
     @admin.display(description=gettext_lazy("loaded"), ordering="bytes_done")
     def loaded(self, row: ModelCopy) -> SafeString | str:
@@ -105,7 +105,7 @@ class ModelCopyAdmin(CopyCells, PortalAdmin):
         (gettext_lazy("Storage"), {"fields": (("size_bytes", "storage_class"), "access_mode")}),
     )
     fieldsets = (
-        (None, {"fields": (("model_name", "artifact"), ("cluster", "for_whom"), "state_whole", "loaded", "used_by",
+        (None, {"fields": (("model_name", "artifact"), ("cluster", "for_whom"), "state_now", "why", "loaded", "used_by",
                            "notes_shown")}),
         (gettext_lazy("In the cluster"), {"fields": ("where", ("method", "image"), ("volume", "storage_class"), "access_mode",
                                                      "created_at")}),
@@ -142,8 +142,12 @@ class ModelCopyAdmin(CopyCells, PortalAdmin):
         services.remove_copy(actor_of(request), row)
 
     @admin.display(description=gettext_lazy("state"))
-    def state_whole(self, row: ModelCopy) -> SafeString:
-        return state_cell(row, whole=True)
+    def state_now(self, row: ModelCopy) -> SafeString:
+        return state_cell(row)
+
+    @admin.display(description=gettext_lazy("message"))
+    def why(self, row: ModelCopy) -> SafeString | str:
+        return format_html('<span class="grow">{}</span>', row.message) if row.message else "–"
 
     @admin.display(description=gettext_lazy("objects"))
     def where(self, row: ModelCopy) -> str:

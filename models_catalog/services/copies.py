@@ -137,21 +137,30 @@ def users_of(copy: ModelCopy) -> list[str]:
 def weights_for(artifact: Artifact, cluster: Cluster, workspace: Workspace, *, make: bool = True) -> dict[str, Any] | None:
     """The claim and folder that a new revision mounts: the workspace's own ready copy, else a reference to a shared one.
 
-    `make` false only tells what would be: the reference, whose name is known beforehand, is not made.
+    Call it in the transaction that writes the revision: a copy is then removed before it or, when its user is seen, not
+    at all. `make` false only tells what would be: the reference, whose name is known beforehand, is not made.
     """
     if cluster.kind not in KUBERNETES_KINDS:
         return None
     same = ModelCopy.objects.filter(artifact=artifact, cluster=cluster, source=source_of(artifact))
     own = same.filter(workspace=workspace).exclude(state=CopyState.REMOVING).first()
     if own is not None:
-        return own.weights if own.state == CopyState.READY or own.method == CopyMethod.REFERENCE else None
+        usable = own.state == CopyState.READY or own.method == CopyMethod.REFERENCE
+        return own.weights if usable and (not make or _hold(own)) else None
     shared = same.filter(workspace=None, state=CopyState.READY).first()
-    if shared is None:
+    if shared is None or (make and not _hold(shared)):
         return None
     reference = _reference(shared, workspace)
     if make:
         _put_reference(reference)
     return reference.weights
+
+
+def _hold(copy: ModelCopy) -> bool:
+    """Count the version up, so that whoever is just removing it looks again; False where it is on its way out already."""
+    if copy.shared is not None and not _hold(copy.shared):
+        return False
+    return bool(ModelCopy.objects.filter(pk=copy.pk).exclude(state=CopyState.REMOVING).update(version=F("version") + 1))
 
 
 def has_copy(cluster: Cluster, workspace: Workspace, claim: str) -> bool:

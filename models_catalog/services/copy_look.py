@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,6 +20,7 @@ from clusters.services.namespaces import (
     forget_namespace,
     forget_shared_namespace,
 )
+from portal.tenancy.errors import Unavailable
 from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.text import clean
 
@@ -31,6 +34,7 @@ from ..states import CopyCause, CopyMethod, CopyState
 from .copies import view_of
 from .copy_write import forget, look_later, write
 
+log = logging.getLogger(__name__)
 LOG_LINES = 60
 _CAUSES = {
     Problem.FORBIDDEN: CopyCause.FORBIDDEN, Problem.NO_KIND: CopyCause.NO_KIND, Problem.INVALID: CopyCause.REFUSED,
@@ -60,6 +64,11 @@ class Look:
                                               "enter it again."))
         except KubeError as error:
             self._failed(error)
+        except (DatabaseError, Unavailable):
+            raise  # The next sweep comes again; nothing can be written now.
+        except Exception:  # A bug with one copy must not stop the others.
+            log.exception("a copy can't be looked at", extra={"copy": str(self.row.uid)})
+            look_later(self.row)
         return self.reads
 
     # Towards the wish.
