@@ -10,17 +10,22 @@ from typing import Any
 from endpoints.targets.base import FieldChange
 
 from .diff import object_of
-from .fields import keyed
+from .fields import LIST_KEYS, keyed
 
 TOKEN = re.compile(r'"([^"]+)"|\[([^\]]*)\]|([^.\[\]"]+)')
+MEMBERS_KEY = re.compile(r"(?:^|\.)(?P<list>\w+)\[[^\]]*\](?P<key>\.\w+)$")
+MEMBER_KEYS = {name: {key for keys in sets for key in keys} for name, sets in LIST_KEYS.items()}
 # The manager of an accepted change that we are not to send at all.
 IGNORED = "ignored"
+REPLICAS = "spec.replicas"
 
 
 def with_accepted(made: list[dict[str, Any]], accepted: Iterable[FieldChange]) -> list[dict[str, Any]]:
     """The manifests with what a person accepted: a value that became ours, or a field that is not ours any more."""
     by_object: dict[str, list[FieldChange]] = {}
     for change in accepted:
+        if change.path == REPLICAS and change.manager != IGNORED:
+            continue  # it became the wish
         by_object.setdefault(change.object, []).append(change)
     return [_edited(manifest, by_object[object_of(manifest)]) if object_of(manifest) in by_object else manifest
             for manifest in made]
@@ -30,8 +35,14 @@ def _edited(manifest: dict[str, Any], changes: list[FieldChange]) -> dict[str, A
     edited = deepcopy(manifest)
     for change in changes:
         gone = change.manager == IGNORED or change.after is None
-        put(edited, change.path, None if gone else change.after)
+        put(edited, _whole(change.path) if gone else change.path, None if gone else change.after)
     return edited
+
+
+def _whole(path: str) -> str:
+    """Of a member's own key the member: without its name it is none."""
+    found = MEMBERS_KEY.search(path)
+    return path[:found.start("key")] if found and found["key"][1:] in MEMBER_KEYS.get(found["list"], ()) else path
 
 
 def put(manifest: dict[str, Any], path: str, value: Any) -> None:
@@ -45,6 +56,15 @@ def put(manifest: dict[str, Any], path: str, value: Any) -> None:
             return
         name = token if kind == "key" else ""
     _write(at, name, last, value)
+
+
+def copy_field(source: dict[str, Any], target: dict[str, Any], path: str) -> None:
+    """Write one field of `source` into `target` with the maps around it; a path through a list leads nowhere."""
+    *parents, (_kind, last) = tokens(path)
+    for _kind, key in parents:
+        source, target = source.get(key, {}), target.setdefault(key, {})
+    if last in source:
+        target[last] = source[last]
 
 
 def tokens(path: str) -> list[tuple[str, str]]:

@@ -94,7 +94,7 @@ def _abilities(spec: Spec, facts: Facts) -> Check | None:
 def _quota(spec: Spec, facts: Facts) -> Check | None:
     needed = needs_of(spec)
     over = [f"{name}: {needed[name]} > {left}" for name, left in sorted(facts.quota_left.items())
-            if needed.get(name, 0) > left]
+            if needed.get(name, 0) > max(0, left)]
     if over:
         return Check("quota", False, _("The namespace's quota leaves too little."), tuple(over))
     return Check("quota", True, _("The namespace's quota leaves enough.")) if facts.quota_left else None

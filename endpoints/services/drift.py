@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from clusters.models import Cluster
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint, Event
-from endpoints.planning.paths import IGNORED
+from endpoints.planning.paths import IGNORED, REPLICAS
 from endpoints.states import MAX_CORRECTIONS, SERVING, Cause, DriftPolicy, Wish
 from endpoints.targets import target_for
 from endpoints.targets.base import FieldChange, FindsDrift, Spec, TargetError
@@ -27,7 +27,7 @@ from portal.tenancy.roles import Verb
 from portal.tenancy.text import clean
 
 from .specs import spec_of
-from .wishes import rewish
+from .wishes import checked_replicas, rewish
 
 RELATED = ("workspace", "cluster", "wanted__profile__artifact", "wanted__profile__release", "serving__profile__artifact",
            "serving__profile__release")
@@ -44,7 +44,7 @@ def ring_for_drift() -> int:
 
 
 def find_drift(cluster: Cluster) -> int:
-    """Look at every settled endpoint of a place; how many differ from what they should be. A failed look says nothing."""
+    """Look at every endpoint of a place that serves; how many differ from what they should be. A failed look says nothing."""
     rows = {row.uid: row for row in Endpoint.objects.filter(
         cluster=cluster, wish=Wish.RUNNING, status__in=SERVING, observed_generation=F("generation"),
     ).select_related(*RELATED)}
@@ -145,19 +145,26 @@ def accept(actor: Actor, endpoint: Endpoint) -> Endpoint:
     if any(not change.path for change in changes):
         raise Conflict(_("An object that is gone can't be the new truth: put it back, or delete the endpoint."))
     taken = [FieldChange(c.object, c.path, c.after, c.before, c.manager) for c in changes]
-    return _take(actor, endpoint, taken, "accept drift", _("Changes made outside the portal were accepted."))
+    counts = [checked_replicas(change.before) for change in changes if change.path == REPLICAS]
+    return _take(actor, endpoint, taken, "accept drift", _("Changes made outside the portal were accepted."),
+                 **({"replicas": counts[0]} if counts else {}))
 
 
 def ignore(actor: Actor, endpoint: Endpoint) -> Endpoint:
-    """Leave these fields to whoever writes them: the portal stops sending them."""
-    taken = [replace(change, manager=IGNORED) for change in _require_drift(actor, endpoint) if change.path]
+    """Leave these fields to whoever writes them: the portal stops sending them. Raises Conflict for the replicas."""
+    changes = _require_drift(actor, endpoint)
+    if any(change.path == REPLICAS for change in changes):
+        raise Conflict(_("The number of replicas has one owner: put it back, accept it, or let an autoscaler choose it."))
+    taken = [replace(change, manager=IGNORED) for change in changes if change.path]
     return _take(actor, endpoint, taken, "ignore drift", _("Fields that others change are left to them."))
 
 
-def _take(actor: Actor, endpoint: Endpoint, taken: Sequence[FieldChange], verb: str, message: str) -> Endpoint:
+def _take(
+    actor: Actor, endpoint: Endpoint, taken: Sequence[FieldChange], verb: str, message: str, **fields: Any,
+) -> Endpoint:
     kept = {(known["object"], known["path"]): known for known in endpoint.accepted}
     kept |= {(change.object, change.path): asdict(change) for change in taken}
-    return rewish(actor, endpoint, verb, message, accepted=list(kept.values()), drift=[], corrections=0)
+    return rewish(actor, endpoint, verb, message, accepted=list(kept.values()), drift=[], corrections=0, **fields)
 
 
 def _require_drift(actor: Actor, endpoint: Endpoint) -> list[FieldChange]:

@@ -54,7 +54,7 @@ def create(
     scaling, said = _checked_autoscale(cluster, autoscale or {})
     endpoint = Endpoint(
         workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
-        public_key=(public_name or name).lower(), replicas=_checked_replicas(replicas, least=0 if origin else 1),
+        public_key=(public_name or name).lower(), replicas=checked_replicas(replicas, least=0 if origin else 1),
         autoscale=scaling, notes=[*notes, *said], created_by=actor.user, wish=Wish.RUNNING if deploy else Wish.STOPPED,
         **(origin or {}), **({"uid": uid} if uid else {}))
     _validate(endpoint)
@@ -92,7 +92,7 @@ def scale(
     actor: Actor, endpoint: Endpoint, replicas: int, *, expected_generation: int | None = None,
 ) -> Endpoint:
     """Wish another number of replicas. Raises Invalid, QuotaExceeded, Conflict where an autoscaler owns the number."""
-    count = _checked_replicas(replicas)
+    count = checked_replicas(replicas)
     if endpoint.autoscale:
         raise Conflict(_("KEDA chooses the replicas of %(name)s, from %(low)d to %(high)d. Change these bounds, or switch "
                          "autoscaling off.") % {"name": endpoint.name, "low": endpoint.autoscale["min_replicas"],
@@ -162,7 +162,7 @@ def follow(
         fields["wanted"] = _new_revision(PORTAL, endpoint, profile, spec, "", attach=False)
     return _wish(
         PORTAL, endpoint, "follow", _("Its object in the cluster was changed (generation %(number)d).") % {
-            "number": origin_generation}, None, replicas=_checked_replicas(replicas, least=0), autoscale=scaling,
+            "number": origin_generation}, None, replicas=checked_replicas(replicas, least=0), autoscale=scaling,
         notes=[*notes, *said], origin_generation=origin_generation, origin_missing_at=None, wish=Wish.RUNNING, **fields)
 
 
@@ -278,7 +278,7 @@ def _validate(endpoint: Endpoint) -> None:
         raise Invalid(" ".join(messages), field="public_name" if field == "public_key" else field) from error
 
 
-def _checked_replicas(replicas: int, least: int = 1) -> int:
+def checked_replicas(replicas: int, least: int = 1) -> int:
     """`least` is 0 for an object of the cluster: its own autoscaler may want none."""
     if isinstance(replicas, bool) or not least <= replicas <= MAX_REPLICAS:
         raise Invalid(_("Choose 1 to %(most)d replicas; to run none, stop the endpoint.") % {"most": MAX_REPLICAS},

@@ -30,7 +30,9 @@ from clusters.drivers.kinds import (
     kind_of,
 )
 from clusters.drivers.kube import Kube
+from clusters.drivers.kube_errors import KubeError, Problem
 from clusters.namespaces import ENDPOINT_UID
+from endpoints.planning.paths import REPLICAS
 from endpoints.states import Cause
 from endpoints.targets.base import Spec, TargetError
 
@@ -45,6 +47,9 @@ OF_CAPABILITY: dict[str, Kind] = {
 }
 ALWAYS = (STATEFUL_SET, SERVICE, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE_ACCOUNT)
 WORKLOADS = frozenset({STATEFUL_SET, LEADER_WORKER_SET})
+
+# Of the portal's own doings: its marks, and how far a rollout has come. A number of replicas that was accepted is too.
+MACHINERY = ("metadata.annotations.inference-portal/", "spec.updateStrategy.")
 
 Key = tuple[Kind, str]
 There = dict[Key, Anything | Workload]
@@ -63,6 +68,18 @@ def stamped(manifest: dict[str, Any]) -> dict[str, Any]:
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), APPLIED: digest(manifest)}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def apply(kube: Kube, spec: Spec, sent: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+    """Send it; by force only where others took nothing but what no one else may have. Raises KubeError."""
+    accepted = (REPLICAS,) if any(change.path == REPLICAS for change in spec.accepted) else ()
+    try:
+        return kube.apply(sent, dry_run=dry_run)
+    except KubeError as error:
+        taken = [fault.field.removeprefix(".") for fault in error.faults] if error.problem is Problem.CONFLICT else []
+        if not taken or not all(path.startswith(MACHINERY + accepted) for path in taken):
+            raise
+    return kube.apply(sent, force=True, dry_run=dry_run)
 
 
 class Bundle:
@@ -97,7 +114,7 @@ class Bundle:
             return False
         if known is None:
             self._require_free(*key)
-        self._kube.apply(sent)
+        apply(self._kube, self._spec, sent)
         return True
 
     def drop(self, key: Key, known: Anything | Workload) -> None:

@@ -15,14 +15,17 @@ from django.utils import timezone
 
 from clusters.drivers.kinds import SECRET, kind_of
 from clusters.drivers.kube import Kube
+from clusters.drivers.kube_errors import KubeError, Problem
 from clusters.namespaces import ENDPOINT_UID, FIELD_MANAGER
 from endpoints.planning.diff import drift, object_of
+from endpoints.planning.paths import copy_field
 from endpoints.targets.base import FieldChange, Spec, TargetError
 
-from .bundle import ALWAYS, OF_CAPABILITY, WORKLOADS, Key, key_of, stamped
+from .bundle import ALWAYS, OF_CAPABILITY, WORKLOADS, Bundle, Key, key_of, stamped
 from .place import PlaceView
 from .seen import Workload
 from .stage import staged
+from .steps import pods_of, with_replicas
 
 # They write what nobody else may: status, scale and finalizers.
 CONTROLLERS = frozenset({FIELD_MANAGER, "kube-controller-manager", "kube-scheduler", "kubelet", "keda-operator"})
@@ -101,7 +104,9 @@ def _closely(kube: Kube, spec: Spec, manifest: Manifest, meta: _Meta) -> tuple[F
     live = kube.get(kind_of(manifest), spec.namespace, meta.name)
     if live is None:
         return (FieldChange(object_of(manifest), "", None, GONE),)
-    found = drift(live, _kept(spec, manifest, live))
+    kept = stamped(_settled(spec, manifest, live))
+    # What we wrote ourselves and would write otherwise now is the next step's to send, such as the numbers of an update.
+    found = tuple(change for change in drift(live, kept) if change.manager != FIELD_MANAGER)
     if not found:
         if len(_clean) > MOST_REMEMBERED:
             _clean.clear()
@@ -109,15 +114,8 @@ def _closely(kube: Kube, spec: Spec, manifest: Manifest, meta: _Meta) -> tuple[F
     return found
 
 
-def _kept(spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
-    """What we keep of the object: of a settled workload also its numbers, but not where the autoscaler owns them."""
-    if kind_of(manifest) not in WORKLOADS:
-        return manifest
-    return {**_sent(spec, manifest, live), "metadata": manifest["metadata"]}
-
-
-def _sent(spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
-    """The same with our marks, as a step of the endpoint itself sends it once it is settled."""
+def _settled(spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
+    """The same as a settled endpoint gets it; not the number that an autoscaler owns."""
     if kind_of(manifest) not in WORKLOADS:
         return manifest
     sent, _drop = staged(manifest, spec, msgspec.convert(live, Workload), (), timezone.now())
@@ -125,10 +123,40 @@ def _sent(spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
     return {**sent, "spec": numbers | ({"replicas": spec.replicas} if spec.autoscale is None else {})}
 
 
-def put_back(kube: Kube, spec: Spec, made: list[Manifest], changes: Iterable[FieldChange]) -> None:
-    """Take the changed fields back, by force where another manager owns them. Raises KubeError."""
-    wanted = {change.object for change in changes}
+def put_back(kube: Kube, bundle: Bundle, spec: Spec, made: list[Manifest], changes: Iterable[FieldChange]) -> None:
+    """Take the changed fields back, by force where another manager owns them; an update goes on from where it is.
+
+    Raises KubeError.
+    """
+    lists: dict[str, set[str]] = defaultdict(set)
+    for change in changes:
+        lists[change.object] |= {change.path.partition("[")[0]} if "[" in change.path else set()
     for manifest in made:
-        if object_of(manifest) in wanted:
+        if object_of(manifest) in lists:
             live = kube.get(kind_of(manifest), spec.namespace, manifest["metadata"]["name"])
-            kube.apply(stamped(manifest if live is None else _sent(spec, manifest, live)), force=True)
+            _force(kube, stamped(manifest if live is None else _next(kube, bundle, spec, manifest, live)),
+                   lists[object_of(manifest)])
+
+
+def _next(kube: Kube, bundle: Bundle, spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
+    """What the endpoint's own next step would send."""
+    if kind_of(manifest) not in WORKLOADS:
+        return manifest
+    known = msgspec.convert(live, Workload)
+    sent, _drop = staged(manifest, spec, known, pods_of(kube, bundle, spec), timezone.now())
+    return with_replicas(kube, kind_of(manifest), spec, sent, known)
+
+
+def _force(kube: Kube, sent: Manifest, lists: Iterable[str]) -> None:
+    """Apply it. Where that is no sound object beside the members that others put into a list, the list becomes ours first:
+    a port that somebody gave another number stays beside ours, and two ports can't have one name."""
+    try:
+        kube.apply(sent, force=True)
+    except KubeError as error:
+        if error.problem is not Problem.INVALID or not lists:
+            raise
+        only: Manifest = {}
+        for path in lists:
+            copy_field(sent, only, path)
+        kube.merge_patch(kind_of(sent), sent["metadata"]["namespace"], sent["metadata"]["name"], only)
+        kube.apply(sent, force=True)

@@ -16,7 +16,7 @@ from clusters.drivers.kube_errors import KubeError, Problem
 from endpoints.planning.diff import digest, object_of, step_of
 from endpoints.targets.base import FieldChange, Plan, Spec, Step
 
-from .bundle import WORKLOADS, Bundle, Key, There, key_of, stamped
+from .bundle import WORKLOADS, Bundle, Key, There, apply, key_of, stamped
 from .names import APPLIED, GENERATION
 from .seen import Workload
 from .stage import staged
@@ -64,7 +64,7 @@ def _dry(kube: Kube, spec: Spec, sent: Manifest, there: There) -> Dry:
     if live is not None and key_of(sent) not in there:
         return Step("taken", object_of(sent), _("An object of this name is there and is not ours.")), live
     try:
-        after = kube.apply(sent, dry_run=True)
+        after = apply(kube, spec, sent, dry_run=True)
     except KubeError as error:
         if error.problem not in (Problem.CONFLICT, Problem.INVALID):
             raise

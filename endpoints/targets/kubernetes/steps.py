@@ -55,7 +55,7 @@ def _put_workload(kube: Kube, bundle: Bundle, spec: Spec, manifest: dict[str, An
     pods = pods_of(kube, bundle, spec)
     sent, drop = staged(manifest, spec, live, pods, timezone.now())
     if live is not None:
-        sent = _with_replicas(kube, kind, spec, sent, live)
+        sent = with_replicas(kube, kind, spec, sent, live)
     bundle.put(sent, there)
     if live is not None and live.metadata.annotation(GENERATION) != str(spec.generation):
         drop |= {pod.key for pod in pods if pod.broken}  # A person asked for another try; back-off would wait minutes.
@@ -63,7 +63,7 @@ def _put_workload(kube: Kube, bundle: Bundle, spec: Spec, manifest: dict[str, An
         kube.delete(POD, spec.namespace, pod)
 
 
-def _with_replicas(kube: Kube, kind: Kind, spec: Spec, sent: dict[str, Any], live: Workload) -> dict[str, Any]:
+def with_replicas(kube: Kube, kind: Kind, spec: Spec, sent: dict[str, Any], live: Workload) -> dict[str, Any]:
     """Give the number of replicas to the autoscaler, or take it back, without ever leaving it to nobody.
 
     A field that its only owner stops sending falls back to its default, which would be one replica.

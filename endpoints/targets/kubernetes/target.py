@@ -98,7 +98,7 @@ class KubernetesTarget:
 
     def put_back(self, spec: Spec, changes: Iterable[FieldChange]) -> None:
         with told():
-            put_back(self._kube, spec, self._made(spec), changes)
+            put_back(self._kube, Bundle(self._kube, self._place, spec), spec, self._made(spec), changes)
 
     def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
         with told():

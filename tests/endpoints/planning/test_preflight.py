@@ -158,7 +158,7 @@ def test_the_claim_itself_is_named_with_its_size_and_class() -> None:
 
 @pytest.mark.parametrize(("name", "left", "fits"), [
     ("requests.ephemeral-storage", 45 * GIB, False), ("limits.ephemeral-storage", 46 * GIB, True),
-    ("limits.memory", 63 * GIB, False), ("requests.storage", 0, True),
+    ("limits.memory", 63 * GIB, False), ("requests.storage", 0, True), ("services.nodeports", -1, True),
 ])
 def test_a_quota_on_what_pods_write_counts_too(name: str, left: int, fits: bool) -> None:
     """Two pods of 22.9 GiB and 32 GiB of memory each; an endpoint makes no claim."""
