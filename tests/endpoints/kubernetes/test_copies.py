@@ -24,7 +24,7 @@ from .cluster_play import cluster_profile, gone, in_service, new_endpoint, pods,
 from .cluster_play import until as endpoint_until
 from .conftest import CAPABILITIES
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.clusters.test_connect import PLURALS
 from tests.models_catalog.preheating.making import again, look, make_artifact, make_place, until, until_gone
 from tests.simulators.kubernetes.server import Simulator
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 DATASETS = "dataset.baizeai.io/v1alpha1", "datasets"
 
 
