@@ -82,6 +82,8 @@ def _left_out(spec: Spec) -> list[str]:
         notes.append(_("Triggers with a “signal” are understood by this portal; KEDA itself wants a query."))
     if wanted.hub_token:
         notes.append(_("The hub's token is not written: give it to the artifact again."))
+    if wanted.registry_password:
+        notes.append(_("The login of the image's registry is not written: give it to the engine release again."))
     return notes
 
 
@@ -101,6 +103,8 @@ def helm_values(spec: Spec) -> tuple[dict[str, Any], list[str]]:
     }
     model = {name: value for name, value in model.items() if value not in ("", [], {})}
     notes = [_("The hub's token is not written: make a Secret and name it as hf_token.")] if wanted.hub_token else []
+    if wanted.registry_password:
+        notes.append(_("The login of the image's registry is not written: make a pull secret and name it in the values."))
     if wanted.resources.nodes > 1:
         notes.append(_("A replica spans %(nodes)d nodes: the chart needs raySpec for that.")
                      % {"nodes": wanted.resources.nodes})
