@@ -8,7 +8,7 @@ export PORTAL_PORT := $(PORT)
 endif
 export PYTHON PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run demo demo-k8s test check lock clean
+.PHONY: help setup run demo demo-k8s test test-kube check lock clean
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /make \1: /p' Makefile
 
@@ -27,6 +27,13 @@ demo-k8s: setup  ## look around: two simulated Kubernetes clusters, 40 endpoints
 test:  ## all tests, with MariaDB, Redis, Chromium and the real engine; FAST=1 leaves the slow ones out
 	@scripts/setup --dev --test-servers $(if $(FAST),--no-engine)
 	@exec $(PY) -m tests.rig.run_both $(if $(FAST),--fast)
+
+test-kube:  ## the tests that a real cluster can pass, against the one of KUBE_CONFORMANCE_KUBECONFIG=FILE
+	@test -f "$(KUBE_CONFORMANCE_KUBECONFIG)" || \
+		{ echo "test-kube: set KUBE_CONFORMANCE_KUBECONFIG to the kubeconfig of a cluster's administrator" >&2; exit 2; }
+	@scripts/setup --dev --no-engine
+	@KUBE_CONFORMANCE_KUBECONFIG="$(abspath $(KUBE_CONFORMANCE_KUBECONFIG))" \
+		exec $(PY) -m pytest -n 0 -rs tests/clusters tests/endpoints/kubernetes
 
 check:  ## what CI runs: the tests, and every static check
 	@exec .ci/run

@@ -161,6 +161,13 @@ def test_an_administrator_by_kubeconfig_lacks_nothing(db: None, kube_sim: Simula
     assert (access.reach, access.version) == (Reach.OK, found.version)
     assert found.version.startswith("v1.")
     assert access.checked_at is not None
+
+
+@pytest.mark.needs_simulator
+def test_what_a_cluster_has_beside_kubernetes_is_found(db: None, kube_sim: Simulator) -> None:
+    place = connected(kube_sim)
+    services.check_place(PORTAL, place)
+    access = access_of(place)
     there = {name for name, one in access.capabilities.items() if one["found"]}
     assert there >= {"keda", "gateway", "lws", "dataset", "vllmcluster", "hyperpod"}
     assert not access.has("fake_gpu")

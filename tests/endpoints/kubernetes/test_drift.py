@@ -19,7 +19,7 @@ from tests.clusters.agent_rig import until
 from tests.endpoints.kubernetes.test_plan import deployed, place, profile  # noqa: F401  fixtures
 from tests.simulators.kubernetes.server import Simulator
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs_simulator]
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ def stateful_set(endpoint: Endpoint) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.needs_simulator
 def test_a_claim_that_holds_the_weights_is_looked_at_before_anything_is_made(
     cast: Cast, place: Cluster, profile: Profile, kube_sim: Simulator,
 ) -> None:

@@ -20,8 +20,8 @@ class Refused(Exception):
 
 
 class Client:
-    def __init__(self, port: int, ca_pem: str | None, token: str) -> None:
-        self._port, self._token = port, token
+    def __init__(self, port: int, ca_pem: str | None, token: str, host: str = "127.0.0.1") -> None:
+        self._host, self._port, self._token = host, port, token
         self._context = ssl.create_default_context(cadata=ca_pem) if ca_pem else None
 
     def call(
@@ -33,10 +33,10 @@ class Client:
         """
         if self._context is not None:
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                "127.0.0.1", self._port, context=self._context, timeout=60
+                self._host, self._port, context=self._context, timeout=60
             )
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=60)
         headers = {"Authorization": f"Bearer {self._token}", "User-Agent": "test/1.0", "Content-Type": content_type}
         data = None if body is None else json.dumps(body).encode()
         try:
