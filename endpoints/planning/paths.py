@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -20,12 +20,33 @@ IGNORED = "ignored"
 REPLICAS = "spec.replicas"
 
 
+# What was accepted once and is replaced by a newer word: the field is ours again, whoever holds it.
+SUPERSEDED = "superseded"
+# Where a workload says what its pods are: a new revision is a person's newer word on that.
+OF_PODS = ("spec.template.", "spec.leaderWorkerTemplate.")
+
+
+def for_new_revision(accepted: Mapping[str, Any]) -> dict[str, Any]:
+    """An accepted change as it counts from a new revision on: a field left to others always stays theirs."""
+    replaced = accepted["manager"] != IGNORED and str(accepted["path"]).startswith(OF_PODS)
+    return {**accepted, "manager": SUPERSEDED} if replaced else dict(accepted)
+
+
+def path_of(conflict: str) -> str:
+    """A field as a conflict names it, `.spec.containers[name="engine"].image`, as `flat` writes it."""
+    return re.sub(r"\[([^\]]*)\]", _keys, conflict.removeprefix("."))
+
+
+def _keys(found: re.Match[str]) -> str:
+    return f"[{','.join(part.partition('=')[2].strip(chr(34)) for part in found[1].split(','))}]"
+
+
 def with_accepted(made: list[dict[str, Any]], accepted: Iterable[FieldChange]) -> list[dict[str, Any]]:
     """The manifests with what a person accepted: a value that became ours, or a field that is not ours any more."""
     by_object: dict[str, list[FieldChange]] = {}
     for change in accepted:
-        if change.path == REPLICAS and change.manager != IGNORED:
-            continue  # it became the wish
+        if change.manager == SUPERSEDED or (change.path == REPLICAS and change.manager != IGNORED):
+            continue  # a newer word counts: another revision, or the wish itself
         by_object.setdefault(change.object, []).append(change)
     return [_edited(manifest, by_object[object_of(manifest)]) if object_of(manifest) in by_object else manifest
             for manifest in made]

@@ -32,6 +32,7 @@ from portal.tenancy.text import clean
 
 from .specs import spec_of
 from .weights import with_weights
+from .wishes import still_accepted
 
 SALT = "endpoints.plan"
 LIFE_SECONDS = 3600
@@ -84,6 +85,8 @@ def plan_change(
         proposed.wanted = _next_revision(endpoint, profile, arguments, environment, devices)
     if proposed.wanted is None:
         raise Conflict(_("%(name)s has no such revision.") % {"name": endpoint.name})
+    if proposed.wanted is not endpoint.wanted:
+        proposed.accepted = still_accepted(endpoint)
     proposed.replicas = endpoint.replicas if replicas is None else replicas
     if autoscale is not None:
         proposed.autoscale, _notes = check_autoscale(autoscale)

@@ -16,6 +16,7 @@ from clusters.models import Cluster, KubernetesAccess
 from clusters.states import ClusterKind
 from endpoints.autoscale import check_autoscale, sentences
 from endpoints.models import Endpoint, Event, Revision
+from endpoints.planning.paths import for_new_revision
 from endpoints.states import Wish
 from endpoints.targets import KINDS
 from models_catalog.models import Profile
@@ -142,7 +143,7 @@ def update(
         raise Conflict(_("Nothing differs from revision %(number)d.") % {"number": before.number}, code="no_change")
     revision = _new_revision(actor, endpoint, chosen, spec, note, attach=False)
     _wish(actor, endpoint, "update", _("Update to revision %(number)d asked for.") % {"number": revision.number},
-          expected_generation, wanted=revision, wish=Wish.RUNNING)
+          expected_generation, wanted=revision, wish=Wish.RUNNING, accepted=still_accepted(endpoint))
     return revision
 
 
@@ -179,7 +180,7 @@ def roll_back(
         raise Conflict(_("Revision %(number)d is the wanted one already.") % {"number": number}, code="no_change")
     renew(endpoint, revision)
     return _wish(actor, endpoint, "roll back", _("Roll back to revision %(number)d asked for.") % {"number": number},
-                 expected_generation, wanted=revision, wish=Wish.RUNNING, forgive=True)
+                 expected_generation, wanted=revision, wish=Wish.RUNNING, accepted=still_accepted(endpoint), forgive=True)
 
 
 def retry(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None = None) -> Endpoint:
@@ -192,6 +193,11 @@ def delete(actor: Actor, endpoint: Endpoint, *, expected_generation: int | None 
     if endpoint.wish == Wish.DELETED:
         return endpoint
     return _wish(actor, endpoint, "delete", _("Deletion asked for."), expected_generation, wish=Wish.DELETED)
+
+
+def still_accepted(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """What was accepted of changes outside, as it counts for another revision."""
+    return [for_new_revision(change) for change in endpoint.accepted]
 
 
 def rewish(actor: Actor, endpoint: Endpoint, verb: str, message: str, **fields: Any) -> Endpoint:

@@ -32,7 +32,7 @@ from clusters.drivers.kinds import (
 from clusters.drivers.kube import Kube
 from clusters.drivers.kube_errors import KubeError, Problem
 from clusters.namespaces import ENDPOINT_UID
-from endpoints.planning.paths import REPLICAS
+from endpoints.planning.paths import IGNORED, path_of
 from endpoints.states import Cause
 from endpoints.targets.base import Spec, TargetError
 
@@ -71,13 +71,13 @@ def stamped(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def apply(kube: Kube, spec: Spec, sent: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-    """Send it; by force only where others took nothing but what no one else may have. Raises KubeError."""
-    accepted = (REPLICAS,) if any(change.path == REPLICAS for change in spec.accepted) else ()
+    """Send it; by force only where others hold what is ours alone, or what a person has decided. Raises KubeError."""
+    decided = {change.path for change in spec.accepted if change.manager != IGNORED}
     try:
         return kube.apply(sent, dry_run=dry_run)
     except KubeError as error:
-        taken = [fault.field.removeprefix(".") for fault in error.faults] if error.problem is Problem.CONFLICT else []
-        if not taken or not all(path.startswith(MACHINERY + accepted) for path in taken):
+        taken = [path_of(fault.field) for fault in error.faults] if error.problem is Problem.CONFLICT else []
+        if not taken or not all(path.startswith(MACHINERY) or path in decided for path in taken):
             raise
     return kube.apply(sent, force=True, dry_run=dry_run)
 

@@ -132,6 +132,13 @@ def test_an_accepted_change_is_the_new_truth_and_leaves_an_empty_plan(drifted: E
     assert found(drifted) == []
 
 
+def test_a_new_revision_replaces_what_was_accepted_of_the_pods(drifted: Endpoint, cast: Cast) -> None:
+    services.accept(cast.actor("alice"), drifted)
+    services.update(cast.actor("alice"), again(drifted), arguments={"max-model-len": 1024})
+    services.reconcile(drifted.pk)
+    assert live(drifted)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] != 7
+
+
 def test_an_ignored_field_belongs_to_others(drifted: Endpoint, cast: Cast, kube_sim: Simulator) -> None:
     services.ignore(cast.actor("alice"), drifted)
     services.reconcile(drifted.pk)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from endpoints.planning.fields import flat
-from endpoints.planning.paths import IGNORED, put, with_accepted
+from endpoints.planning.paths import IGNORED, SUPERSEDED, for_new_revision, path_of, put, with_accepted
 from endpoints.targets.base import FieldChange
 from tests.endpoints.planning.test_diff import SENT, live
 
@@ -41,3 +41,18 @@ def test_a_path_that_leads_nowhere_changes_nothing(path: str) -> None:
     there: dict[str, Any] = live()
     put(there, path, "x")
     assert there == live()
+
+
+@pytest.mark.parametrize(("conflict", "path"), [
+    (".spec.replicas", "spec.replicas"),
+    ('.spec.template.spec.containers[name="engine"].image', "spec.template.spec.containers[engine].image"),
+    ('.spec.ports[port=8000,protocol="TCP"].name', "spec.ports[8000,TCP].name"),
+])
+def test_a_conflicts_field_is_found_by_our_path(conflict: str, path: str) -> None:
+    assert path_of(conflict) == path
+
+
+def test_a_new_revision_supersedes_what_was_accepted_of_pods_and_nothing_else() -> None:
+    pods, size = {"path": "spec.template.spec.x", "manager": "kubectl"}, {"path": "spec.replicas", "manager": "kubectl"}
+    others = {"path": "spec.template.spec.y", "manager": IGNORED}
+    assert [for_new_revision(one)["manager"] for one in (pods, size, others)] == [SUPERSEDED, "kubectl", IGNORED]
