@@ -32,6 +32,16 @@ CHECK_VALUES = [
     ("meta-llama/Llama-3.3-70B-Instruct", "131.42", "2.500"),
     ("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "58.82", "0.093"),
     ("deepseek-ai/DeepSeek-R1-0528", "641.30", "0.536"),
+    ("Qwen/Qwen3-1.7B", "3.78", "0.875"),
+    ("Qwen/Qwen3-8B", "15.26", "1.125"),
+    ("Qwen/Qwen3-14B", "27.51", "1.250"),
+    ("Qwen/Qwen3-32B", "61.02", "2.000"),
+    ("Qwen/Qwen2.5-72B-Instruct", "135.43", "2.500"),
+    ("Qwen/Qwen3-235B-A22B", "437.90", "1.469"),
+    ("meta-llama/Llama-3.2-1B-Instruct", "2.30", "0.250"),
+    ("mistralai/Mistral-7B-Instruct-v0.3", "13.50", "1.000"),
+    ("microsoft/phi-4", "27.31", "1.562"),
+    ("zai-org/GLM-4.5-Air", "205.77", "1.438"),
 ]
 
 
