@@ -123,7 +123,7 @@ COLOURS: dict[str, str] = {
 
 # How often a row is looked at: soon while something moves, calmly when it is settled. Soon is less than the two seconds
 # between two beats, or every second beat would find nothing due.
-LOOK_SOON = timedelta(seconds=1.5)
+LOOK_SOON = timedelta(seconds=1)
 LOOK_CALM = timedelta(seconds=10)
 STALE_AFTER = 3 * LOOK_CALM
 LEASE = timedelta(seconds=30)
