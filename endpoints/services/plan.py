@@ -22,7 +22,6 @@ from endpoints.states import Cause, Wish
 from endpoints.targets import target_for
 from endpoints.targets.base import Check, ModelFacts, Plan, TargetError
 from models_catalog.models import Profile
-from models_catalog.services import revision_spec
 from models_catalog.sizing import Shape
 from portal.tenancy.actor import Actor
 from portal.tenancy.errors import Conflict, Invalid, Stale, Unavailable
@@ -30,6 +29,7 @@ from portal.tenancy.models import Workspace
 from portal.tenancy.roles import Verb
 from portal.tenancy.text import clean
 
+from .proposals import first_spec, next_spec
 from .specs import spec_of
 from .weights import with_weights
 from .wishes import still_accepted
@@ -62,7 +62,7 @@ def plan_creation(
 ) -> Planned:
     """What a new endpoint would make. `uid` repeats an earlier plan. Raises NotAllowed, Invalid, Unavailable."""
     actor.require(Verb.DEPLOY, workspace)
-    spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
+    spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices)
     scaling, _notes = check_autoscale(autoscale or {})
     endpoint = Endpoint(workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
                         replicas=replicas, autoscale=scaling, **({"uid": uid} if uid else {}))
@@ -97,17 +97,9 @@ def _next_revision(
     endpoint: Endpoint, profile: Profile | None, arguments: Mapping[str, Any] | None, environment: Mapping[str, str] | None,
     devices: Sequence[int] | None,
 ) -> Revision:
-    before = endpoint.wanted
-    if before is None:
-        raise Conflict(_("%(name)s has no revision yet.") % {"name": endpoint.name})
-    same = before.spec if profile is None else {}
-    spec = revision_spec(
-        profile or before.profile, arguments=same.get("arguments") if arguments is None else arguments,
-        environment=same.get("environment") if environment is None else environment,
-        devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
+    chosen, spec = next_spec(endpoint, profile, arguments, environment, devices, make=False)
     last = Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
-    spec = with_weights(endpoint, profile or before.profile, spec, make=False)
-    return Revision(endpoint=endpoint, number=last + 1, profile=profile or before.profile, spec=spec)
+    return Revision(endpoint=endpoint, number=last + 1, profile=chosen, spec=spec)
 
 
 def _planned(endpoint: Endpoint) -> Planned:

@@ -18,7 +18,6 @@ from endpoints.autoscale import check_autoscale, sentences
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.planning.paths import for_new_revision
 from endpoints.states import Wish
-from endpoints.targets import KINDS
 from models_catalog.models import Profile
 from models_catalog.services import revision_spec
 from portal.tenancy import audit
@@ -29,6 +28,7 @@ from portal.tenancy.models import Workspace
 from portal.tenancy.queue import after_commit
 from portal.tenancy.roles import Verb
 
+from .proposals import first_spec, next_spec
 from .quota import begin_claim, check_quota
 from .weights import renew, with_weights
 
@@ -49,9 +49,7 @@ def create(
     Raises NotFound, NotAllowed, Invalid (with the field), Conflict where the name is taken, QuotaExceeded.
     """
     actor.require(Verb.DEPLOY, workspace)
-    _require_usable(workspace, cluster, profile)
-    spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
-    _require_place(spec, cluster)
+    spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices)
     scaling, said = _checked_autoscale(cluster, autoscale or {})
     endpoint = Endpoint(
         workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
@@ -126,20 +124,9 @@ def update(
     """A new revision, which replaces the replicas one by one; what is not given stays as it was."""
     actor.require(Verb.DEPLOY, endpoint.workspace)
     _require_not_owned(actor, endpoint)
+    chosen, spec = next_spec(endpoint, profile, arguments, environment, devices)
     before = endpoint.wanted
-    if before is None:
-        raise Conflict(_("%(name)s has no revision yet.") % {"name": endpoint.name})
-    chosen = profile or before.profile
-    _require_usable(endpoint.workspace, endpoint.cluster, chosen)
-    same = before.spec if profile is None else {}
-    spec = revision_spec(
-        chosen,
-        arguments=same.get("arguments") if arguments is None else arguments,
-        environment=same.get("environment") if environment is None else environment,
-        devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
-    _require_place(spec, endpoint.cluster)
-    spec = with_weights(endpoint, chosen, spec)
-    if spec == before.spec:
+    if before is not None and spec == before.spec:
         raise Conflict(_("Nothing differs from revision %(number)d.") % {"number": before.number}, code="no_change")
     revision = _new_revision(actor, endpoint, chosen, spec, note, attach=False)
     _wish(actor, endpoint, "update", _("Update to revision %(number)d asked for.") % {"number": revision.number},
@@ -312,20 +299,3 @@ def _require_not_owned(actor: Actor, endpoint: Endpoint) -> None:
         raise Conflict(_("%(name)s belongs to the %(kind)s %(namespace)s/%(object)s of %(place)s: change or delete that object "
                          "with kubectl.") % {"name": endpoint.name, "kind": origin["kind"], "namespace": origin["namespace"],
                                              "object": origin["name"], "place": endpoint.cluster}, code="owned_by_cluster")
-
-
-def _require_usable(workspace: Workspace, cluster: Cluster, profile: Profile) -> None:
-    """The place and the profile are shared or this workspace's own; a stranger's look like missing ones."""
-    own = Workspace.objects.filter(pk=workspace.pk)
-    if not Cluster.objects.for_workspaces(own).filter(pk=cluster.pk).exists():
-        raise Invalid(_("There is no such place."), field="cluster")
-    if not Profile.objects.for_workspaces(own).filter(pk=profile.pk).exists():
-        raise Invalid(_("There is no such profile on the shelf."), field="profile")
-    if cluster.kind not in KINDS:
-        raise Invalid(_("Places of this kind can't be deployed to yet."), field="cluster")
-
-
-def _require_place(spec: dict[str, Any], cluster: Cluster) -> None:
-    places = spec.get("places") or []
-    if places and cluster.kind not in places:
-        raise Invalid(_("This profile is not made for places of this kind."), field="profile")

@@ -15,7 +15,7 @@ from endpoints.models import Endpoint
 from endpoints.targets.base import Check
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import Artifact, EngineRelease, Profile
-from portal.tenancy.errors import Stale
+from portal.tenancy.errors import Invalid, Stale
 from tests.cast import GIB, Cast, make_model, make_profile
 from tests.kube import make_kubernetes_place
 from tests.simulators.kubernetes.server import Simulator
@@ -38,7 +38,7 @@ def profile() -> Profile:
 
 
 def wish(cast: Cast, place: Cluster, profile: Profile, **more: Any) -> dict[str, Any]:
-    return {"name": "small", "cluster": place, "profile": profile, **more}
+    return {"name": "small", "cluster": place, "profile": profile} | more
 
 
 def test_a_new_endpoint_is_planned_with_its_namespace_before_anything_is_there(
@@ -52,9 +52,9 @@ def test_a_new_endpoint_is_planned_with_its_namespace_before_anything_is_there(
     assert not Endpoint.objects.exists()
 
 
-def deployed(cast: Cast, place: Cluster, profile: Profile) -> Endpoint:
-    planned = services.plan_creation(cast.actor("alice"), cast.alpha, **wish(cast, place, profile))
-    endpoint = services.create(cast.actor("alice"), cast.alpha, **wish(cast, place, profile), uid=planned.uid)
+def deployed(cast: Cast, place: Cluster, profile: Profile, **more: Any) -> Endpoint:
+    planned = services.plan_creation(cast.actor("alice"), cast.alpha, **wish(cast, place, profile, **more))
+    endpoint = services.create(cast.actor("alice"), cast.alpha, **wish(cast, place, profile, **more), uid=planned.uid)
     services.reconcile(endpoint.pk)
     return Endpoint.objects.select_related("workspace", "cluster", "wanted__profile__model").get(pk=endpoint.pk)
 
@@ -114,3 +114,9 @@ def test_an_old_plan_is_refused_after_the_cluster_changed(cast: Cast, place: Clu
                                 {"spec": {"minReadySeconds": 5}})
     with pytest.raises(Stale):
         services.require_unchanged(before.word, services.plan_change(cast.actor("alice"), endpoint, replicas=2))
+
+
+def test_what_a_wish_refuses_is_not_planned_either(cast: Cast, place: Cluster, profile: Profile) -> None:
+    Profile.objects.filter(pk=profile.pk).update(places=["hosts"])
+    with pytest.raises(Invalid, match="not made for places of this kind"):
+        services.plan_creation(cast.actor("alice"), cast.alpha, **wish(cast, place, Profile.objects.get(pk=profile.pk)))

@@ -1,0 +1,69 @@
+"""What a new revision would be: the same settings for a wish and for its plan, refused for the same reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from clusters.models import Cluster
+from endpoints.models import Endpoint
+from endpoints.targets import KINDS
+from models_catalog.models import Profile
+from models_catalog.services import revision_spec
+from portal.tenancy.errors import Conflict, Invalid
+from portal.tenancy.models import Workspace
+
+from .weights import with_weights
+
+
+def next_spec(
+    endpoint: Endpoint, profile: Profile | None, arguments: Mapping[str, Any] | None, environment: Mapping[str, str] | None,
+    devices: Sequence[int] | None, *, make: bool = True,
+) -> tuple[Profile, dict[str, Any]]:
+    """Profile and settings of the next revision; what is None stays as it was. `make` false is for plans.
+
+    Raises Invalid, and Conflict where there is no revision yet.
+    """
+    before = endpoint.wanted
+    if before is None:
+        raise Conflict(_("%(name)s has no revision yet.") % {"name": endpoint.name})
+    chosen = profile or before.profile
+    _require_usable(endpoint.workspace, endpoint.cluster, chosen)
+    same = before.spec if profile is None else {}
+    spec = revision_spec(
+        chosen,
+        arguments=same.get("arguments") if arguments is None else arguments,
+        environment=same.get("environment") if environment is None else environment,
+        devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
+    _require_place(spec, endpoint.cluster)
+    return chosen, with_weights(endpoint, chosen, spec, make=make)
+
+
+def first_spec(
+    workspace: Workspace, cluster: Cluster, profile: Profile, *, arguments: Mapping[str, Any] | None,
+    environment: Mapping[str, str] | None, devices: Sequence[int],
+) -> dict[str, Any]:
+    """Settings of an endpoint's first revision, without the copy that it mounts. Raises Invalid."""
+    _require_usable(workspace, cluster, profile)
+    spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
+    _require_place(spec, cluster)
+    return spec
+
+
+def _require_usable(workspace: Workspace, cluster: Cluster, profile: Profile) -> None:
+    """The place and the profile are shared or this workspace's own; a stranger's look like missing ones."""
+    own = Workspace.objects.filter(pk=workspace.pk)
+    if not Cluster.objects.for_workspaces(own).filter(pk=cluster.pk).exists():
+        raise Invalid(_("There is no such place."), field="cluster")
+    if not Profile.objects.for_workspaces(own).filter(pk=profile.pk).exists():
+        raise Invalid(_("There is no such profile on the shelf."), field="profile")
+    if cluster.kind not in KINDS:
+        raise Invalid(_("Places of this kind can't be deployed to yet."), field="cluster")
+
+
+def _require_place(spec: dict[str, Any], cluster: Cluster) -> None:
+    places = spec.get("places") or []
+    if places and cluster.kind not in places:
+        raise Invalid(_("This profile is not made for places of this kind."), field="profile")
