@@ -51,13 +51,21 @@ def find_drift(cluster: Cluster) -> int:
     target = target_for(cluster)
     if not rows or not isinstance(target, FindsDrift):
         return 0
-    specs = {uid: spec_of(row) for uid, row in rows.items()}
+    specs = {uid: spec for uid, row in rows.items() if (spec := _spec_or_none(row)) is not None}
     found = target.find_drift(specs.values())
     for uid, changes in found.items():
         row = rows[uid]
         if _note(row, changes) and row.drift_policy == DriftPolicy.CORRECT:
             _correct(row, target, specs[uid], changes)
     return sum(map(bool, found.values()))
+
+
+def _spec_or_none(row: Endpoint) -> Spec | None:
+    """None where it can't be made, such as with a secret that nobody can read: the row's own step says so."""
+    try:
+        return spec_of(row)
+    except TargetError:
+        return None
 
 
 @retry_tx

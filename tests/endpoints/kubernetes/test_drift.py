@@ -11,9 +11,10 @@ from clusters.drivers.kinds import SERVICE, STATEFUL_SET, Kind
 from clusters.drivers.kube import kube_for
 from clusters.models import Cluster
 from endpoints import services
-from endpoints.models import Endpoint, Event
+from endpoints.models import Endpoint, Event, Revision
 from endpoints.states import Cause, DriftPolicy
 from models_catalog.models import Profile
+from portal.tenancy.rows import new_uid
 from tests.cast import Cast
 from tests.clusters.agent_rig import until
 from tests.endpoints.kubernetes.test_plan import deployed, place, profile  # noqa: F401  fixtures
@@ -69,6 +70,26 @@ def test_an_edit_is_found_with_its_managers_name_and_put_back(endpoint: Endpoint
     assert found(endpoint) == []
     messages = list(Event.objects.filter(endpoint=endpoint, kind="drift").values_list("message", flat=True))
     assert any("kubectl-edit" in message for message in messages)
+
+
+def test_a_neighbour_with_an_unreadable_secret_hides_no_drift(
+    endpoint: Endpoint, cast: Cast, profile: Profile, kube_sim: Simulator,  # noqa: F811
+) -> None:
+    """Its own step says what is wrong with it; the others of the place are looked at all the same."""
+    broken = deployed(cast, endpoint.cluster, profile, name="broken")
+    other = Profile.objects.get(pk=profile.pk)
+    other.pk, other.slug, other.uid = None, "other", new_uid()
+    artifact = other.artifact
+    artifact.pk, artifact.location, artifact.uid = None, "org/other", new_uid()
+    artifact.token = "v1:deadbeef:AAAA"
+    artifact.save()
+    other.artifact = artifact
+    other.save()
+    spec = {**broken.wanted.spec, "artifact": {**broken.wanted.spec["artifact"], "location": "org/other"}}
+    Revision.objects.filter(pk=broken.wanted_id).update(profile=other, spec=spec)
+    Endpoint.objects.filter(pk=broken.pk).update(status="INSERVICE", observed_generation=broken.generation)
+    edit(kube_sim, endpoint, SPARE)
+    assert found(endpoint) == [(PATH, 7, "kubectl-edit")]
 
 
 def test_kubectl_scale_is_drift_too(endpoint: Endpoint, kube_sim: Simulator) -> None:
