@@ -15,8 +15,9 @@ class ClusterKind(TextChoices):
     HOSTS = "hosts", _("Hosts with an agent")
 
 
-# Kinds of places with a Kubernetes API of their own.
+# Kinds of places with a Kubernetes API of their own, and those in AWS.
 KUBERNETES_KINDS = frozenset({ClusterKind.KUBERNETES, ClusterKind.HYPERPOD})
+AWS_KINDS = frozenset({ClusterKind.HYPERPOD, ClusterKind.SAGEMAKER})
 
 
 class Reach(TextChoices):
@@ -35,6 +36,15 @@ class Through(TextChoices):
 
     DIRECT = "direct", _("its API server's address")
     AGENT = "agent", _("an agent in the cluster that calls out")
+    EKS = "eks", _("its EKS cluster, signed in to AWS")
+
+
+class SignIn(TextChoices):
+    """How the portal signs in to an AWS account."""
+
+    ROLE = "role", _("a role that it assumes")
+    KEYS = "keys", _("access keys")
+    MACHINE = "machine", _("the role of the machine it runs on")
 
 
 class HostState(TextChoices):

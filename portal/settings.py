@@ -47,6 +47,8 @@ if urlsplit(PORTAL_URL).hostname not in (None, *ALLOWED_HOSTS):
 # Whether places may have addresses on this machine: yes where the portal itself is for this machine only.
 PORTAL_ALLOW_LOOPBACK = env.bool("PORTAL_ALLOW_LOOPBACK", DEBUG or is_loopback(urlsplit(PORTAL_URL).hostname or ""))
 PORTAL_AGENT_IMAGE = env.str("PORTAL_AGENT_IMAGE", "inference-portal-agent:0.1.0")
+# "" calls AWS at its own addresses; else one address for all of its services.
+PORTAL_AWS_ENDPOINT = env.str("PORTAL_AWS_ENDPOINT", "").rstrip("/")
 PORTAL_GATEWAY_URLS = env.list("PORTAL_GATEWAY_URLS", default=[])
 PORTAL_ENGINES_DIR = Path(env.str("PORTAL_ENGINES_DIR", str(BASE_DIR / ".engines")))
 

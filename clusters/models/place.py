@@ -73,6 +73,10 @@ class Node(Row):
     memory_requested_by_us = models.PositiveBigIntegerField(_("memory requested by endpoints"), default=0)
     simulated = models.BooleanField(_("GPUs are simulated"), default=False,
                                     help_text=_("A fake GPU operator made them: only CPU engines can run here."))
+    # Of HyperPod's machines, as AWS names them and how it finds them; empty elsewhere.
+    instance_id = models.CharField(_("instance"), max_length=40, blank=True, default="")
+    instance_group = models.CharField(_("instance group"), max_length=63, blank=True, default="")
+    instance_status = models.CharField(_("state in AWS"), max_length=40, blank=True, default="")
     # Grows with each claim; two schedulers that read the same number can't both claim.
     claims_version = models.PositiveBigIntegerField(default=0, editable=False)
 
