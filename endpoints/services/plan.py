@@ -58,11 +58,13 @@ def plan(endpoint: Endpoint) -> Planned:
 def plan_creation(
     actor: Actor, workspace: Workspace, *, name: str, cluster: Cluster, profile: Profile, uid: UUID | None = None,
     replicas: int = 1, public_name: str = "", arguments: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None, devices: Sequence[int] = (), autoscale: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None, devices: Sequence[int] = (), options: Mapping[str, Any] | None = None,
+    autoscale: Mapping[str, Any] | None = None,
 ) -> Planned:
     """What a new endpoint would make. `uid` repeats an earlier plan. Raises NotAllowed, Invalid, Unavailable."""
     actor.require(Verb.DEPLOY, workspace)
-    spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices)
+    spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices,
+                      options=options)
     scaling, _notes = check_autoscale(autoscale or {})
     endpoint = Endpoint(workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
                         replicas=replicas, autoscale=scaling, **({"uid": uid} if uid else {}))
@@ -73,16 +75,19 @@ def plan_creation(
 
 def plan_change(
     actor: Actor, endpoint: Endpoint, *, profile: Profile | None = None, arguments: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None, devices: Sequence[int] | None = None, replicas: int | None = None,
-    number: int | None = None, autoscale: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None, devices: Sequence[int] | None = None,
+    options: Mapping[str, Any] | None = None, replicas: int | None = None, number: int | None = None,
+    autoscale: Mapping[str, Any] | None = None,
 ) -> Planned:
     """What another revision, size or scaling would change; `number` is an earlier one. Raises NotAllowed, Invalid, Conflict."""
     actor.require(Verb.DEPLOY, endpoint.workspace)
     proposed = copy.copy(endpoint)
     if number is not None:
         proposed.wanted = Revision.objects.filter(endpoint=endpoint, number=number).select_related("profile").first()
-    elif profile is not None or arguments is not None or environment is not None or devices is not None:
-        proposed.wanted = _next_revision(endpoint, profile, arguments, environment, devices)
+    elif any(given is not None for given in (profile, arguments, environment, devices, options)):
+        chosen, spec = next_spec(endpoint, profile, arguments=arguments, environment=environment, devices=devices,
+                                 options=options, make=False)
+        proposed.wanted = Revision(endpoint=endpoint, number=_last_number(endpoint) + 1, profile=chosen, spec=spec)
     if proposed.wanted is None:
         raise Conflict(_("%(name)s has no such revision.") % {"name": endpoint.name})
     if proposed.wanted is not endpoint.wanted:
@@ -93,13 +98,8 @@ def plan_change(
     return _planned(proposed)
 
 
-def _next_revision(
-    endpoint: Endpoint, profile: Profile | None, arguments: Mapping[str, Any] | None, environment: Mapping[str, str] | None,
-    devices: Sequence[int] | None,
-) -> Revision:
-    chosen, spec = next_spec(endpoint, profile, arguments, environment, devices, make=False)
-    last = Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
-    return Revision(endpoint=endpoint, number=last + 1, profile=chosen, spec=spec)
+def _last_number(endpoint: Endpoint) -> int:
+    return Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
 
 
 def _planned(endpoint: Endpoint) -> Planned:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from clusters.models import Cluster
 from endpoints.models import Endpoint
+from endpoints.options import check_options
 from endpoints.targets import KINDS
 from models_catalog.models import Profile
 from models_catalog.services import revision_spec
@@ -19,8 +20,9 @@ from .weights import with_weights
 
 
 def next_spec(
-    endpoint: Endpoint, profile: Profile | None, arguments: Mapping[str, Any] | None, environment: Mapping[str, str] | None,
-    devices: Sequence[int] | None, *, make: bool = True,
+    endpoint: Endpoint, profile: Profile | None, *, arguments: Mapping[str, Any] | None,
+    environment: Mapping[str, str] | None, devices: Sequence[int] | None, options: Mapping[str, Any] | None,
+    make: bool = True,
 ) -> tuple[Profile, dict[str, Any]]:
     """Profile and settings of the next revision; what is None stays as it was. `make` false is for plans.
 
@@ -38,18 +40,26 @@ def next_spec(
         environment=same.get("environment") if environment is None else environment,
         devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
     _require_place(spec, endpoint.cluster)
+    kept = before.spec.get("options", {}) if options is None else options
+    spec = _with_options(endpoint.cluster, spec, kept)
     return chosen, with_weights(endpoint, chosen, spec, make=make)
 
 
 def first_spec(
     workspace: Workspace, cluster: Cluster, profile: Profile, *, arguments: Mapping[str, Any] | None,
-    environment: Mapping[str, str] | None, devices: Sequence[int],
+    environment: Mapping[str, str] | None, devices: Sequence[int], options: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Settings of an endpoint's first revision, without the copy that it mounts. Raises Invalid."""
     _require_usable(workspace, cluster, profile)
     spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
     _require_place(spec, cluster)
-    return spec
+    return _with_options(cluster, spec, options or {})
+
+
+def _with_options(cluster: Cluster, spec: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with what only this kind of place knows. Raises Invalid (field ``options``)."""
+    checked = check_options(cluster, spec, options)
+    return {**spec, "options": checked} if checked else spec
 
 
 def _require_usable(workspace: Workspace, cluster: Cluster, profile: Profile) -> None:

@@ -42,6 +42,7 @@ def revision_view(revision: Revision) -> RevisionSpec:
             devices=tuple(resources["devices"])),
         image=spec.get("image", ""), placement=_placement(spec.get("placement", {})),
         weights_bytes=spec.get("weights_bytes", 0), weights=_weights(spec.get("weights", {})),
+        options=spec.get("options", {}),
         hub_token=_hub_token(revision, artifact), registry_user=user, registry_password=password)
 
 

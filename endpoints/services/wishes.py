@@ -39,7 +39,8 @@ MAX_REPLICAS = 64
 def create(
     actor: Actor, workspace: Workspace, *, name: str, cluster: Cluster, profile: Profile, replicas: int = 1,
     public_name: str = "", arguments: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None,
-    devices: Sequence[int] = (), autoscale: Mapping[str, Any] | None = None, note: str = "", deploy: bool = True,
+    devices: Sequence[int] = (), options: Mapping[str, Any] | None = None, autoscale: Mapping[str, Any] | None = None,
+    note: str = "", deploy: bool = True,
     origin: Mapping[str, Any] | None = None, notes: Sequence[str] = (), uid: UUID | None = None,
 ) -> Endpoint:
     """A new endpoint with its first revision. `deploy=False` leaves it stopped; `origin` (the portal only) is its owner.
@@ -49,7 +50,8 @@ def create(
     Raises NotFound, NotAllowed, Invalid (with the field), Conflict where the name is taken, QuotaExceeded.
     """
     actor.require(Verb.DEPLOY, workspace)
-    spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices)
+    spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices,
+                      options=options)
     scaling, said = _checked_autoscale(cluster, autoscale or {})
     endpoint = Endpoint(
         workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
@@ -118,13 +120,14 @@ def set_autoscale(
 @retry_tx
 def update(
     actor: Actor, endpoint: Endpoint, *, profile: Profile | None = None, arguments: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None, devices: Sequence[int] | None = None, note: str = "",
-    expected_generation: int | None = None,
+    environment: Mapping[str, str] | None = None, devices: Sequence[int] | None = None,
+    options: Mapping[str, Any] | None = None, note: str = "", expected_generation: int | None = None,
 ) -> Revision:
     """A new revision, which replaces the replicas one by one; what is not given stays as it was."""
     actor.require(Verb.DEPLOY, endpoint.workspace)
     _require_not_owned(actor, endpoint)
-    chosen, spec = next_spec(endpoint, profile, arguments, environment, devices)
+    chosen, spec = next_spec(
+        endpoint, profile, arguments=arguments, environment=environment, devices=devices, options=options)
     before = endpoint.wanted
     if before is not None and spec == before.spec:
         raise Conflict(_("Nothing differs from revision %(number)d.") % {"number": before.number}, code="no_change")

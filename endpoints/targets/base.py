@@ -127,6 +127,8 @@ class RevisionSpec:
     placement: Placement = field(default_factory=Placement)
     weights_bytes: int = 0
     weights: Weights | None = None
+    # What only this kind of place knows, in the place's own names; see endpoints.options.
+    options: Mapping[str, Any] = field(default_factory=dict)
     hub_token: str = field(default="", repr=False)
     # Of the image's registry; both empty where nodes pull without a login.
     registry_user: str = ""
