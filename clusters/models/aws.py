@@ -75,6 +75,15 @@ class AwsPlace(Row):
     account = models.ForeignKey(AwsAccount, models.PROTECT, related_name="places", verbose_name=_("AWS account"))
     region = models.CharField(_("region"), max_length=30)
 
+    # How the last look at AWS ended; what it found stays when the next one fails.
+    reach = models.CharField(_("connection to AWS"), max_length=12, choices=Reach.choices, default=Reach.UNKNOWN,
+                             editable=False)
+    reach_since = models.DateTimeField(_("since"), default=timezone.now, editable=False)
+    message = models.CharField(_("message"), max_length=500, blank=True, default="", editable=False)
+    looked_at = models.DateTimeField(_("looked at"), null=True, editable=False)
+    # One worker looks at a place at a time (compare-and-swap).
+    look_until = models.DateTimeField(null=True, editable=False)
+
     # Of a HyperPod cluster, as the last look found it.
     hyperpod_arn = models.CharField(_("HyperPod cluster"), max_length=256, blank=True, default="", editable=False)
     hyperpod_name = models.CharField(_("HyperPod name"), max_length=63, blank=True, default="", editable=False)
@@ -85,7 +94,6 @@ class AwsPlace(Row):
     instance_groups = models.JSONField(_("instance groups"), default=list, blank=True, editable=False)
     # {"tiered_storage": true, "node_recovery": "Automatic", "provisioning": "Continuous", "autoscaling": false}
     features = models.JSONField(_("features"), default=dict, blank=True, editable=False)
-    looked_at = models.DateTimeField(_("looked at"), null=True, editable=False)
 
     # Of SageMaker endpoints, as operators choose it.
     execution_role = models.CharField(_("execution role"), max_length=200, blank=True, default="",

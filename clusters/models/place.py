@@ -44,6 +44,7 @@ class Cluster(Row):
         ordering = ["name"]
         verbose_name = _("place")
         verbose_name_plural = _("places")
+        permissions = [("resize_cluster", "Can change the size of instance groups of HyperPod clusters")]
 
     def __str__(self) -> str:
         return self.name
@@ -77,6 +78,7 @@ class Node(Row):
     instance_id = models.CharField(_("instance"), max_length=40, blank=True, default="")
     instance_group = models.CharField(_("instance group"), max_length=63, blank=True, default="")
     instance_status = models.CharField(_("state in AWS"), max_length=40, blank=True, default="")
+    instance_message = models.CharField(_("what AWS says"), max_length=300, blank=True, default="")
     # Grows with each claim; two schedulers that read the same number can't both claim.
     claims_version = models.PositiveBigIntegerField(default=0, editable=False)
 
@@ -85,9 +87,15 @@ class Node(Row):
         constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="node_name_once")]
         verbose_name = _("node")
         verbose_name_plural = _("nodes")
+        permissions = [("repair_node", "Can reboot and replace nodes of HyperPod clusters")]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether the place's own API has told of it; AWS knows of machines before Kubernetes does, and after."""
+        return self.cpu_millis > 0
 
 
 class Accelerator(Row):
