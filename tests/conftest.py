@@ -9,7 +9,7 @@ from django.conf import settings
 
 from tests.cast import Cast, make_cast
 
-pytest_plugins = ["tests.kube"]
+pytest_plugins = ["tests.kube", "tests.aws"]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,77 @@
+"""moto's server, a process of its own, started with the first request that it must answer."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from tests.simulators.aws.messages import Answer, Request
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection", "server", "date"}
+
+
+class Moto:
+    """Sends requests on as they came; moto finds the service by the scope of their signatures."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def port(self) -> int:
+        """
+        :raises RuntimeError: moto did not start.
+        """
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            return self._port
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _start(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self._port = probe.getsockname()[1]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
+        )  # fmt: skip
+        until = time.monotonic() + 90  # importing moto takes long on a busy machine
+        while time.monotonic() < until and self._process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+                return
+            time.sleep(0.05)
+        raise RuntimeError("moto's server did not start")
+
+    def forward(self, request: Request) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        target = f"{request.path}?{request.query}" if request.query else request.path
+        headers = {name: value for name, value in request.headers.items() if name not in (*HOP_BY_HOP, "expect")}
+        try:
+            connection.request(request.method, target, request.body, headers | {"content-length": str(len(request.body))})
+            response = connection.getresponse()
+            body = response.read()
+            kept = {name: value for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP}
+            return Answer(response.status, body, kept)
+        finally:
+            connection.close()
+
+    def reset(self) -> None:
+        if self._process is not None:
+            self.forward(Request("POST", "/moto-api/reset", "", {"host": "127.0.0.1"}))
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None

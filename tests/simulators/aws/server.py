@@ -1,0 +1,113 @@
+"""`AwsSimulator`: AWS to test against, on a port of this machine."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from tests.simulators.aws.app import App
+from tests.simulators.aws.clock import Clock
+from tests.simulators.aws.faults import Faults
+from tests.simulators.aws.identities import ACCOUNT, Identities, Keys
+from tests.simulators.aws.listener import Server
+from tests.simulators.aws.messages import Recorded
+from tests.simulators.aws.moto_server import Moto
+from tests.simulators.aws.sagemaker import SageMaker
+from tests.simulators.aws.sagemaker.state import Region
+from tests.simulators.aws.sts import Sts
+from tests.simulators.aws.world import Durations, Spot, World
+
+REGION = "us-east-1"
+
+
+class AwsSimulator:
+    """Serves from `start` (or `with`) to `close`; `reset` makes it new."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.world, self.identities, self.faults, self.moto = World(), Identities(), Faults(), Moto()
+        self.sagemaker = SageMaker(self.world, self._log)
+        self.app = App(self.identities, self.faults, self.moto.forward)
+        self.app.players |= {"sts": Sts(self.identities).answer, "sagemaker": self.sagemaker.answer}
+        self._server = Server(self.app.answer, port)
+
+    def _log(self, spot: Spot, group: str, line: str) -> None:
+        """A line of a log group."""
+
+    # --- life
+
+    def start(self) -> Self:
+        self._server.start()
+        return self
+
+    def close(self) -> None:
+        self._server.close()
+        self.moto.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def reset(self) -> None:
+        """Forgets everything; the default keys are new too."""
+        with self.world.lock:
+            self.world.clock.reset()
+            self.world.durations = Durations()
+            self.world.misuses.clear()
+            self.faults.reset()
+            self.identities.reset()
+            self.sagemaker.reset()
+            self.app.requests.clear()
+            self.app.broken.clear()
+            self.moto.reset()
+
+    # --- how to reach it
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    @property
+    def keys(self) -> Keys:
+        """Of a user who may do everything, in the default account."""
+        return self.identities.default
+
+    def client(self, service: str, keys: Keys | None = None, region: str = REGION, **config: Any) -> Any:
+        """A boto3 client of it, which asks once."""
+        return make_client(self.url, service, keys or self.keys, region, **config)
+
+    # --- what tests ask of it
+
+    @property
+    def clock(self) -> Clock:
+        return self.world.clock
+
+    @property
+    def durations(self) -> Durations:
+        return self.world.durations
+
+    @property
+    def requests(self) -> list[Recorded]:
+        """Every request so far, oldest first."""
+        return list(self.app.requests)
+
+    def calls(self, *names: str) -> list[Recorded]:
+        """The requests of these names ("sagemaker:CreateEndpoint"), or all of them."""
+        return [seen for seen in self.requests if not names or seen.name in names]
+
+    @property
+    def broken(self) -> list[str]:
+        return list(self.app.broken)
+
+    def here(self, region: str = REGION, account: str = ACCOUNT, partition: str = "aws") -> Region:
+        """What an account has of SageMaker in a region, at present."""
+        return self.sagemaker.here(Spot(account, region, partition))
+
+
+def make_client(url: str, service: str, keys: Keys, region: str = REGION, **config: Any) -> Any:
+    import boto3  # takes a while, and the simulator itself needs none of it
+    from botocore.config import Config
+
+    settings = {"retries": {"max_attempts": 1, "mode": "standard"}, "connect_timeout": 5, "read_timeout": 30, **config}
+    session = boto3.Session(keys.access_key_id, keys.secret_access_key, keys.session_token or None, region)
+    return session.client(service, endpoint_url=url, config=Config(**settings))
