@@ -18,6 +18,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.parser import Parser
 
+from endpoints.hub import HUB
 from portal.tenancy.answers import error_response, with_error_headers
 from portal.tenancy.auth import NotSignedIn, WrongType
 from portal.tenancy.db import is_passing
@@ -29,6 +30,7 @@ from .middleware import Middleware
 Errors = list[dict[str, str]] | None
 Answer = Callable[[HttpRequest, PortalError, Errors], HttpResponse]
 API_PATH, DEEPINFER_PATH = "/api/", "/v1/"
+HUB_CALLS = frozenset(HUB)
 WORDS = {
     400: ("bad_request", gettext_lazy("The request is malformed.")),
     403: ("not_allowed", gettext_lazy("The request was refused.")),
@@ -112,6 +114,16 @@ def as_deepinfer(_request: HttpRequest, error: PortalError, _errors: Errors = No
     return with_error_headers(JsonResponse({"status": "error", "message": message}, status=error.status), error)
 
 
+def as_hub(_request: HttpRequest, error: PortalError, _errors: Errors = None) -> HttpResponse:
+    """The model hub's shapes: one for a missing key, one for all else."""
+    message = f"{error.field}: {error.message}" if error.field else error.message
+    if error.status == NotSignedIn.status:
+        why = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
+        return with_error_headers(JsonResponse({"detail": {"error": why}}, status=error.status), error)
+    body = {"object": "error", "message": message, "code": error.status}
+    return with_error_headers(JsonResponse(body, status=error.status), error)
+
+
 def shape_errors(api: NinjaAPI, answer: Answer) -> None:
     """Let every refusal of `api` be written by `answer`."""
 
@@ -145,12 +157,18 @@ def shaped(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     code, message = WORDS.get(response.status_code, WORDS[400])
     error = PortalError(str(message), code=code)
     error.status = response.status_code
-    answer: Answer = error_response if request.path.startswith(API_PATH) else as_deepinfer
+    answer = _answer_for(request.path)
     made = answer(request, error, None)
     for name, value in response.items():  # what the layers below have set: Allow, the security headers
         if name not in ("Content-Type", "Content-Length"):
             made.headers.setdefault(name, value)
     return made
+
+
+def _answer_for(path: str) -> Answer:
+    if path.startswith(API_PATH):
+        return error_response
+    return as_hub if path.removeprefix(DEEPINFER_PATH).strip("/") in HUB_CALLS else as_deepinfer
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

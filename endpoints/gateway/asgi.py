@@ -11,6 +11,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 if not apps.ready:
     django.setup()
 
+from endpoints.hub import HUB  # after the set-up
+
 from .call import Receive, Scope, Send  # after the set-up
 from .gateway import Gateway
 from .tunnel import application as tunnel
@@ -18,11 +20,13 @@ from .tunnel import application as tunnel
 __all__ = ["application", "gateway", "is_gateways", "lifespan", "tunnel"]
 
 gateway = Gateway()
+# Calls of other systems that the portal answers, under the gateway's root.
+PORTALS = ("/v1/deployments/", *(f"/v1/{name}/" for name in HUB))
 
 
 def is_gateways(path: str) -> bool:
-    """Whether the gateway answers this path; /v1/deployments is the portal's own."""
-    return path.startswith("/v1/") and not f"{path}/".startswith("/v1/deployments/")
+    """Whether the gateway answers this path; deepinfer's and the hub's calls are the portal's own."""
+    return path.startswith("/v1/") and not f"{path}/".startswith(PORTALS)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

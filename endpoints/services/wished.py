@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from clusters.states import ClusterKind
 from endpoints.vllmclusters import ModelFacts, Wished
 from models_catalog import services as catalogue
-from models_catalog.choices import EngineKind, Task
+from models_catalog.choices import Device, EngineKind, Task
 from models_catalog.engine_args.table import load_table
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
 from models_catalog.sizing import Shape
@@ -43,13 +45,17 @@ def facts_of(model: CatalogModel | None) -> ModelFacts:
                       weights_bytes=model.weights_bytes or 0, shape=Shape.of(model.shape) if model.shape else None)
 
 
-def put_wished(actor: Actor, workspace: Workspace, wished: Wished, key: str) -> Profile:
+def put_wished(
+    actor: Actor, workspace: Workspace, wished: Wished, key: str, *, label: str = "", release: EngineRelease | None = None,
+    places: Sequence[str] = (), like: CatalogModel | None = None,
+) -> Profile:
     """The workspace's own profile for this wish, found by `key` or made, and brought up to date.
 
-    Raises NotAllowed to whom may not manage the workspace, Invalid where no engine release fits.
+    A model that is made for it takes the facts of `like` over. Raises NotAllowed to whom may not manage the
+    workspace, Invalid where no engine release fits.
     """
-    artifact = _artifact(actor, workspace, wished)
-    release = _release(wished.device)
+    artifact = _artifact(actor, workspace, wished, like)
+    release = release or _release(wished.device)
     slug = external_name(wished.name or artifact.model.slug, uuid.uuid5(workspace.uid, key))
     profile = Profile.objects.filter(slug=slug, model__workspace=workspace).first()
     if profile is not None and profile.model_id != artifact.model_id:
@@ -57,7 +63,8 @@ def put_wished(actor: Actor, workspace: Workspace, wished: Wished, key: str) -> 
         slug = external_name(slug, artifact.uid)
         profile = Profile.objects.filter(slug=slug, model=artifact.model).first()
     profile = profile or Profile(slug=slug, model=artifact.model)
-    for name, value in _values(wished, artifact, release).items():
+    values = _values(wished, artifact, release) | {"name": (label or f"VLLMCluster {wished.name}").strip()[:120]}
+    for name, value in {**values, "places": list(places)}.items():
         setattr(profile, name, value)
     return catalogue.put_profile(actor, profile)
 
@@ -68,30 +75,30 @@ def _values(wished: Wished, artifact: Artifact, release: EngineRelease) -> dict[
     known = table.options if table else {}
     arguments = {name: value for name, value in wished.arguments.items() if name not in OPTIONAL or name in known}
     return {
-        "name": f"VLLMCluster {wished.name}".strip()[:120], "artifact": artifact, "release": release, "arguments": arguments,
+        "artifact": artifact, "release": release, "arguments": arguments,
         "environment": dict(wished.environment), "cpu_millis": needs.cpu_millis, "memory_bytes": needs.memory_bytes,
         "gpus": needs.gpus, "nodes": needs.nodes, "placement": dict(wished.placement), "start_seconds": START_SECONDS,
     }
 
 
-def _artifact(actor: Actor, workspace: Workspace, wished: Wished) -> Artifact:
+def _artifact(actor: Actor, workspace: Workspace, wished: Wished, like: CatalogModel | None) -> Artifact:
     own = Artifact.objects.filter(kind=wished.artifact_kind, location__iexact=wished.location, revision=wished.revision,
                                   model__workspace=workspace).select_related("model").order_by("pk").first()
     if own is not None:
         return own
-    model = _own_model(actor, workspace, wished)
+    model = _own_model(actor, workspace, wished, like)
     return catalogue.create_artifact(actor, model, kind=wished.artifact_kind, location=wished.location,
                                      revision=wished.revision)
 
 
-def _own_model(actor: Actor, workspace: Workspace, wished: Wished) -> CatalogModel:
+def _own_model(actor: Actor, workspace: Workspace, wished: Wished, like: CatalogModel | None) -> CatalogModel:
     """The workspace's own model: another workspace must not see its profiles."""
     name = wished.location.rstrip("/").rpartition("/")[2]
     slug = external_name(name, uuid.uuid5(workspace.uid, f"{wished.artifact_kind}:{wished.location.lower()}"))
     there = CatalogModel.objects.filter(slug=slug, workspace=workspace).first()
     if there is not None:
         return there
-    shared = known_model(workspace, wished.artifact_kind, wished.location)
+    shared = known_model(workspace, wished.artifact_kind, wished.location) or like
     if shared is not None:
         values = {field: getattr(shared, field) for field in COPIED}
     else:
@@ -109,8 +116,32 @@ def _vendor(location: str) -> Vendor:
 def _release(device: str) -> EngineRelease:
     """The newest vLLM for this device that a cluster can pull."""
     found = EngineRelease.objects.filter(kind=EngineKind.VLLM, device=device, enabled=True).exclude(image="")
-    rows = [row for row in found if load_table(row.kind, row.version) is not None]
+    rows = [row for row in found if load_table(row.kind, row.version) is not None and not is_of_sagemaker(row)]
     if not rows:
         raise Invalid(_("There is no vLLM release for %(device)s that a cluster could pull: give one an image under "
                         "engine releases.") % {"device": device.upper()}, field="release")
+    return _newest(rows)
+
+
+def release_for(engine: EngineKind, place: str) -> EngineRelease:
+    """The newest release of this engine whose image fits the kind of place: SageMaker's containers start by themselves.
+
+    Raises Invalid where there is none.
+    """
+    found = EngineRelease.objects.filter(kind=engine, device=Device.CUDA, enabled=True).exclude(image="")
+    on_sagemaker = place == ClusterKind.SAGEMAKER
+    # The containers of LMI are the same everywhere.
+    rows = [row for row in found if engine == EngineKind.LMI or is_of_sagemaker(row) == on_sagemaker]
+    if not rows:
+        raise Invalid(_("There is no release of %(engine)s with an image for this kind of place: add one under engine "
+                        "releases.") % {"engine": engine.label}, field="engine")
+    return _newest(rows)
+
+
+def is_of_sagemaker(release: EngineRelease) -> bool:
+    """Whether the image is one of AWS's containers for SageMaker endpoints, as their tags say."""
+    return "-sagemaker" in release.image
+
+
+def _newest(rows: Sequence[EngineRelease]) -> EngineRelease:
     return max(rows, key=lambda row: [int(part) for part in re.findall(r"\d+", row.version)])
