@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from . import services
-from .models import Cluster
+from .models import AwsPlace, Cluster
 
 
 @shared_task
@@ -31,3 +31,15 @@ def refresh_inventory(cluster_id: int) -> None:
     cluster = Cluster.objects.filter(pk=cluster_id).first()
     if cluster is not None:
         services.refresh_inventory(cluster)
+
+
+@shared_task
+def look_at_aws_places() -> None:
+    services.look_at_all()
+
+
+@shared_task
+def look_at_aws_place(side_id: int) -> None:
+    side = AwsPlace.objects.filter(pk=side_id).select_related("account", "cluster").first()
+    if side is not None:
+        services.look_at_place(side)

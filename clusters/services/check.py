@@ -61,7 +61,7 @@ def check_access(place: Cluster) -> Check:
     """Ask the cluster and keep what it says. Never raises for what the cluster does; not inside a transaction."""
     access = access_of(place)
     try:
-        found = look(kube_for(place), at_once=AT_ONCE if access.through == Through.DIRECT else 1)
+        found = look(kube_for(place), at_once=1 if access.through == Through.AGENT else AT_ONCE)
     except KubeError as error:
         found = Check(reach_of(error), error.message)
     else:

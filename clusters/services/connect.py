@@ -93,7 +93,7 @@ def configure(actor: Actor, place: Cluster, **values: Any) -> KubernetesAccess:
     """Set what operators choose for a cluster: gateway, imports_to, cors_origins, prometheus. Raises Invalid."""
     actor.require_operator()
     access = access_of(place)
-    before = _seen(access)
+    before = audited(access)
     for name in CHOICES:
         if name in values:
             setattr(access, name, values[name])
@@ -103,7 +103,7 @@ def configure(actor: Actor, place: Cluster, **values: Any) -> KubernetesAccess:
     if access.gateway and len(access.gateway.split("/")) != 2:
         raise Invalid(_("Name the Gateway as namespace/name."), field="gateway")
     _save(access, place)
-    audit.record(actor, "configure cluster", place, workspace=place.workspace, before=before, after=_seen(access))
+    audit.record(actor, "configure cluster", place, workspace=place.workspace, before=before, after=audited(access))
     return access
 
 
@@ -120,7 +120,7 @@ def _store(
 ) -> KubernetesAccess:
     """`keeps` leaves the stored credential: the server is the same."""
     access = access_of(place)
-    before = _seen(access)
+    before = audited(access)
     access.through, access.server, access.ca = through, credential.server, credential.ca
     if not keeps:
         access.client_certificate = credential.client_certificate
@@ -128,7 +128,7 @@ def _store(
         access.put_secret("client_key", credential.client_key)
     access.reach, access.reach_since, access.message = Reach.UNKNOWN, timezone.now(), ""
     _save(access, place)
-    audit.record(actor, "connect cluster", place, workspace=place.workspace, before=before, after=_seen(access))
+    audit.record(actor, "connect cluster", place, workspace=place.workspace, before=before, after=audited(access))
     after_commit(CHECK, str(place.uid))
     return access
 
@@ -144,7 +144,7 @@ def _save(access: KubernetesAccess, place: Cluster) -> None:
         access.save()
 
 
-def _seen(access: KubernetesAccess) -> dict[str, Any]:
+def audited(access: KubernetesAccess) -> dict[str, Any]:
     """What the audit keeps: long texts by their digest, of secrets only which kind there is."""
     kept = audit.snapshot(access, ("through", "server", *CHOICES)) if access.pk else {}
     return {**kept, "ca": _digest(access.ca), "client_certificate": _digest(access.client_certificate),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -18,6 +19,7 @@ from portal.tenancy.queue import after_commit
 
 from ..models import Accelerator, Cluster, KubernetesAccess, Node
 from ..states import Through
+from .aws_places.machines import let_go
 from .check import note_reach
 
 # Two calls of 30 s at most, and the writing; who dies in between is followed after this long.
@@ -29,7 +31,7 @@ Wanted = dict[tuple[int, int], dict[str, Any]]  # the devices that there are, by
 
 def refresh_inventories() -> int:
     """Ring the bell for each Kubernetes place, so that a slow one holds no other up; how many places."""
-    connected = KubernetesAccess.objects.exclude(through=Through.DIRECT, server="")
+    connected = KubernetesAccess.objects.filter(Q(through=Through.AGENT) | ~Q(server=""))
     pks = list(connected.values_list("cluster_id", flat=True))
     for pk in pks:
         after_commit("clusters.tasks.refresh_inventory", pk)
@@ -46,7 +48,11 @@ def refresh_inventory(cluster: Cluster) -> bool:
         return False
     failure: KubeError | None = None
     try:
-        _write(cluster, look(kube_for(cluster)))
+        found = look(kube_for(cluster))
+        try:
+            _write(cluster, found)
+        except IntegrityError:  # a look at AWS made a row for one of the nodes at the same moment
+            _write(cluster, found)
     except KubeError as error:
         failure = error
     finally:
@@ -85,9 +91,9 @@ def _write(cluster: Cluster, found: list[NodeFacts]) -> None:
     rows |= {row.name: row for row in fresh}
     if found:
         here = {facts.name for facts in found}
-        gone = [row.pk for name, row in rows.items() if name not in here]
+        gone = [row for name, row in rows.items() if name not in here]
         if gone:
-            Node.objects.filter(pk__in=gone).delete()
+            let_go(gone)
         _write_devices(cluster, {(rows[facts.name].pk, index): _device(facts, index)
                                  for facts in found for index in range(len(facts.devices))})
     KubernetesAccess.objects.filter(cluster=cluster).update(inventory_at=Now())
