@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -17,20 +18,30 @@ from ..check import Check
 from .asking import aws_of, reach_of
 from .looks import note_aws
 
-Question = tuple[str, Any, Callable[[Aws, AwsPlace], object]]
 
-# In the order of what matters. The first must pass; the others are asked where something is set.
-_NEEDED: tuple[Callable[[Aws], object], ...] = (
-    lambda aws: aws.call("sagemaker", "list_endpoints", MaxResults=1),
-    lambda aws: aws.call("sagemaker", "list_endpoint_configs", MaxResults=1),
-    lambda aws: aws.call("sagemaker", "list_models", MaxResults=1),
-)
-_ASKED: tuple[Question, ...] = (
-    ("execution_role", gettext_lazy("execution role"), lambda aws, side: aws.call("iam", "get_role", RoleName=side.execution_role.rpartition("/")[2])),
-    ("bucket", gettext_lazy("bucket"), lambda aws, side: aws.call("s3", "head_bucket", Bucket=side.bucket)),
-    ("kms_key", gettext_lazy("KMS key"), lambda aws, side: aws.call("kms", "describe_key", KeyId=side.kms_key)),
-    ("subnets", gettext_lazy("subnets"), lambda aws, side: aws.call("ec2", "describe_subnets", SubnetIds=side.subnets)),
-    ("security_groups", gettext_lazy("security groups"), lambda aws, side: aws.call("ec2", "describe_security_groups", GroupIds=side.security_groups)),
+@dataclass(frozen=True)
+class Question:
+    """A look at what one field of the place names: `param` is what the operation calls it."""
+
+    field: str
+    label: Any
+    service: str
+    operation: str
+    param: str
+
+    def ask(self, aws: Aws, side: AwsPlace) -> None:
+        value = getattr(side, self.field)
+        aws.call(self.service, self.operation, **{self.param: value.rpartition("/")[2] if self.param == "RoleName" else value})
+
+
+# These must pass, with or without anything to list; what a place names is asked for where it names something.
+_NEEDED = ("list_endpoints", "list_endpoint_configs", "list_models")
+_ASKED = (
+    Question("execution_role", gettext_lazy("execution role"), "iam", "get_role", "RoleName"),
+    Question("bucket", gettext_lazy("bucket"), "s3", "head_bucket", "Bucket"),
+    Question("kms_key", gettext_lazy("KMS key"), "kms", "describe_key", "KeyId"),
+    Question("subnets", gettext_lazy("subnets"), "ec2", "describe_subnets", "SubnetIds"),
+    Question("security_groups", gettext_lazy("security groups"), "ec2", "describe_security_groups", "GroupIds"),
 )
 
 
@@ -39,8 +50,8 @@ def check_sagemaker(side: AwsPlace) -> Check:
     try:
         aws = aws_of(side)
         account, arn = aws.whoami()
-        for question in _NEEDED:
-            question(aws)
+        for operation in _NEEDED:
+            aws.call("sagemaker", operation, MaxResults=1)
         message = " ".join(_complaints(aws, side, account))
     except AwsError as error:
         note_aws(side, error)
@@ -56,14 +67,14 @@ def _complaints(aws: Aws, side: AwsPlace, account: str) -> Iterator[str]:
         yield _("Give an execution role: endpoints can't be made without one.")
     elif side.execution_role.split(":")[4] != account:
         yield _("The execution role belongs to another AWS account than %(account)s.") % {"account": account}
-    for name, label, question in _ASKED:
-        if not getattr(side, name):
+    for question in _ASKED:
+        if not getattr(side, question.field):
             continue
         try:
-            question(aws, side)
+            question.ask(aws, side)
         except AwsError as error:
             if error.is_of_the_place:
                 raise
             # A right to look is not needed to deploy: what can't be looked at may well be right.
-            if error.problem is not AwsProblem.FORBIDDEN or name == "bucket":
-                yield f"{label}: {error.message}"
+            if error.problem is not AwsProblem.FORBIDDEN or question.field == "bucket":
+                yield f"{question.label}: {error.message}"
