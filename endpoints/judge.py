@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from django.utils.translation import gettext as _
 
 from .states import MOVES, Cause, Status, Wish
-from .targets.base import Follow, Observation, ReplicaSeen
+from .targets.base import Follow, Lack, Observation, ReplicaSeen
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,21 @@ def _running(row: RowView, seen: Observation) -> Verdict:
     if not row.replicas and not seen.replicas:
         return Verdict(Status.INSERVICE, message=_("Scaled to zero: the next call starts a replica."), serving=row.wanted)
     if ready_new >= row.replicas and len(new) == row.replicas and not old and seen.follow != Follow.STEP:
-        return _in_service(row, ready_new)
+        return _complete(row, seen, ready_new)
     if broken is not None:
         return _broken(row, broken, ready_new, ready_old)
     if row.late and ready_new < row.replicas and row.serving not in (None, row.wanted):
         return _missed(row, seen, ready_new, ready_old)
     return _on_the_way(row, seen, ready_new, ready_old)
+
+
+def _complete(row: RowView, seen: Observation, ready: int) -> Verdict:
+    """Every replica is there."""
+    if seen.lack == Lack.COMING:
+        return _on_the_way(row, seen, ready, 0)
+    if seen.lack == Lack.LASTING:
+        return Verdict(Status.DEGRADED, seen.problem, seen.message, ready=ready, serving=row.wanted)
+    return _in_service(row, ready)
 
 
 def _in_service(row: RowView, ready: int) -> Verdict:

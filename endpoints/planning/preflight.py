@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -21,8 +21,12 @@ NO_EFFECT = frozenset({"PreferNoSchedule"})  # the scheduler avoids such a node,
 
 def preflight(spec: Spec, facts: Facts) -> tuple[Check, ...]:
     """Every check of a deployment to a Kubernetes cluster, the red ones first. Pure."""
-    found = [check for rule in RULES if (check := rule(spec, facts)) is not None]
-    return tuple(sorted(found, key=lambda check: {False: 0, None: 1, True: 2}[check.ok]))
+    return ranked(check for rule in RULES if (check := rule(spec, facts)) is not None)
+
+
+def ranked(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """The red ones first."""
+    return tuple(sorted(checks, key=lambda check: {False: 0, None: 1, True: 2}[check.ok]))
 
 
 def _reach(_spec: Spec, facts: Facts) -> Check:
@@ -238,6 +242,7 @@ def _matches(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
     return toleration.get("key") == taint.get("key") and toleration.get("value", "") == taint.get("value", "")
 
 
-RULES: tuple[Callable[[Spec, Facts], Check | None], ...] = (
-    _reach, _name, _image, _login, _token, _abilities, _simulated, _memory, _room, _quota, storage,
-)
+Rule = Callable[[Spec, Facts], Check | None]
+# Those of every place with a Kubernetes API, and what comes on top in a cluster of one's own.
+SHARED: tuple[Rule, ...] = (_reach, _name, _image, _login, _token, _simulated, _memory, _room, _quota)
+RULES: tuple[Rule, ...] = (*SHARED, _abilities, storage)

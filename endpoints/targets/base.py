@@ -127,6 +127,8 @@ class RevisionSpec:
     placement: Placement = field(default_factory=Placement)
     weights_bytes: int = 0
     weights: Weights | None = None
+    # That somebody of the workspace accepted the licence of exactly this version; of models that ask for it.
+    eula_accepted: bool = False
     # What only this kind of place knows, in the place's own names; see endpoints.options.
     options: Mapping[str, Any] = field(default_factory=dict)
     hub_token: str = field(default="", repr=False)
@@ -213,6 +215,14 @@ class Follow(StrEnum):
     WRITE = "write"                # the place mends itself: what it says is only written down
 
 
+class Lack(StrEnum):
+    """What a place still lacks of the wish where every replica is there."""
+
+    NOTHING = ""
+    COMING = "coming"    # the place goes on by itself
+    LASTING = "lasting"  # it serves, and a person has to see to the rest
+
+
 @dataclass(frozen=True)
 class Observation:
     """What is there of one endpoint. An endpoint that is not in a complete listing has no replicas."""
@@ -226,6 +236,8 @@ class Observation:
     source: str = ""
     problem: Cause = Cause.NONE
     message: str = ""
+    # `problem` and `message` say what.
+    lack: Lack = Lack.NOTHING
     # What the place's autoscaler wants now; None where the endpoint's own number counts.
     wanted_replicas: int | None = None
     drift: tuple[FieldChange, ...] = ()

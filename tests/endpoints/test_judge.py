@@ -6,7 +6,7 @@ import pytest
 
 from endpoints.judge import RowView, judge
 from endpoints.states import Cause, Status, Wish
-from endpoints.targets.base import Follow, Observation, ReplicaSeen
+from endpoints.targets.base import Follow, Lack, Observation, ReplicaSeen
 
 
 def replica(index: int = 0, revision: int = 1, phase: str = "READY", **values: object) -> ReplicaSeen:
@@ -35,6 +35,10 @@ CASES = [
     ("one of two ready still creates", row(replicas=2), Observation((replica(), replica(1, phase="LOADING"))),
      "CREATING", "Loading", 1, 1),
     ("all ready is in service", row(), Observation((replica(),)), "INSERVICE", "", 1, 1),
+    ("all ready is not enough while the place still works on the rest", row(),
+     Observation((replica(),), lack=Lack.COMING, problem=Cause.LOADING), "CREATING", "Loading", 1, 1),
+    ("what only a person can see to degrades what serves", row(**SETTLED_1),
+     Observation((replica(),), lack=Lack.LASTING, problem=Cause.ERROR), "DEGRADED", "Error", 1, 1),
     ("still loading past the deadline stalls", row(late=True), Observation((replica(phase="LOADING"),)),
      "STALLED", "DeadlineExceeded", 0, None),
     ("half ready past the deadline degrades", row(replicas=2, late=True),

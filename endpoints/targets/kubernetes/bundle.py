@@ -15,7 +15,9 @@ from django.utils.translation import gettext as _
 
 from clusters.drivers.kinds import (
     HTTP_ROUTE,
+    INFERENCE_ENDPOINT_CONFIG,
     INTERCEPTOR_ROUTE,
+    JUMPSTART_MODEL,
     LEADER_WORKER_SET,
     NETWORK_POLICY,
     POD_DISRUPTION_BUDGET,
@@ -47,12 +49,22 @@ OF_CAPABILITY: dict[str, Kind] = {
 }
 ALWAYS = (STATEFUL_SET, SERVICE, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE_ACCOUNT)
 WORKLOADS = frozenset({STATEFUL_SET, LEADER_WORKER_SET})
+# Whose number of replicas can be changed by their scale.
+SCALED = WORKLOADS | {INFERENCE_ENDPOINT_CONFIG, JUMPSTART_MODEL}
 
 # Of the portal's own doings: its marks, and how far a rollout has come. A number of replicas that was accepted is too.
 MACHINERY = ("metadata.annotations.inference-portal/", "spec.updateStrategy.")
 
 Key = tuple[Kind, str]
 There = dict[Key, Anything | Workload]
+# What can lie there of an endpoint, in the order of the lists, and how each is read.
+Kinds = Mapping[Kind, type[Anything] | type[Workload]]
+
+
+def kinds_of(place: PlaceView) -> Kinds:
+    """Those of an endpoint on a plain cluster; what the cluster has not is not asked for."""
+    kinds = [*(kind for name, kind in OF_CAPABILITY.items() if place.has(name)), *ALWAYS]
+    return {kind: Workload if kind in WORKLOADS else Anything for kind in kinds}
 
 
 def key_of(manifest: Mapping[str, Any]) -> Key:
@@ -85,16 +97,15 @@ def apply(kube: Kube, spec: Spec, sent: dict[str, Any], *, dry_run: bool = False
 class Bundle:
     """One endpoint's objects. Raises KubeError, and TargetError where a name is taken."""
 
-    def __init__(self, kube: Kube, place: PlaceView, spec: Spec) -> None:
+    def __init__(self, kube: Kube, kinds: Kinds, spec: Spec) -> None:
         self._kube = kube
         self._spec = spec
-        self._kinds = [kind for name, kind in OF_CAPABILITY.items() if place.has(name)] + list(ALWAYS)
+        self._kinds = kinds
 
     def live(self, *, with_claims: bool = False) -> There:
         """What is there of ours: one list a kind. Secrets are asked by their names, because nobody may list Secrets."""
         found: There = {}
-        for kind in [*self._kinds, *([PVC] if with_claims else [])]:
-            type_: type[Anything] | type[Workload] = Workload if kind in WORKLOADS else Anything
+        for kind, type_ in {**self._kinds, **({PVC: Anything} if with_claims else {})}.items():
             listing = self._kube.list(kind, type_, namespace=self._spec.namespace, labels=self.labels)
             found.update({(kind, each.metadata.name): each for each in listing.items})
         for secret in (self._get(SECRET, name) for name in (secret_name(self._spec), pull_secret_name(self._spec))):
@@ -120,7 +131,7 @@ class Bundle:
     def drop(self, key: Key, known: Anything | Workload) -> None:
         """Delete it; a workload stays until its pods are gone, so that nothing takes their names meanwhile."""
         kind, name = key
-        propagation = "Foreground" if kind in WORKLOADS else "Background"
+        propagation = "Foreground" if kind in SCALED else "Background"
         if known.metadata.deletion_timestamp is None:
             self._kube.delete(kind, self._spec.namespace, name, uid=known.metadata.uid, propagation=propagation)
 

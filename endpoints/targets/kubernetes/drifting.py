@@ -21,11 +21,11 @@ from endpoints.planning.diff import drift, object_of
 from endpoints.planning.paths import copy_field
 from endpoints.targets.base import FieldChange, Spec, TargetError
 
-from .bundle import ALWAYS, OF_CAPABILITY, WORKLOADS, Bundle, Key, key_of, stamped
-from .place import PlaceView
+from .bundle import SCALED, WORKLOADS, Key, Kinds, key_of, stamped
+from .planned import Stage
 from .seen import Workload
 from .stage import staged
-from .steps import pods_of, with_replicas
+from .steps import with_replicas
 
 # They write what nobody else may: status, scale and finalizers.
 CONTROLLERS = frozenset({FIELD_MANAGER, "kube-controller-manager", "kube-scheduler", "kubelet", "keda-operator"})
@@ -57,10 +57,10 @@ Manifest = dict[str, Any]
 
 
 def find_drift(
-    kube: Kube, place: PlaceView, specs: Iterable[Spec], render: Callable[[Spec], list[Manifest]],
+    kube: Kube, kinds: Kinds, specs: Iterable[Spec], render: Callable[[Spec], list[Manifest]],
 ) -> dict[UUID, tuple[FieldChange, ...]]:
     """Of each endpoint what differs from what we keep, () where nothing does. Raises KubeError."""
-    there = _listed(kube, place)
+    there = _listed(kube, kinds)
     found = {}
     for spec in specs:
         try:
@@ -71,9 +71,9 @@ def find_drift(
     return found
 
 
-def _listed(kube: Kube, place: PlaceView) -> Mapping[str, dict[Key, _Meta]]:
+def _listed(kube: Kube, kinds: Kinds) -> Mapping[str, dict[Key, _Meta]]:
     found: dict[str, dict[Key, _Meta]] = defaultdict(dict)
-    for kind in [*(kind for name, kind in OF_CAPABILITY.items() if place.has(name)), *ALWAYS]:
+    for kind in kinds:
         for each in kube.list(kind, _Object, labels=ENDPOINT_UID).items:
             found[(each.metadata.labels or {}).get(ENDPOINT_UID, "")][kind, each.metadata.name] = each.metadata
     return found
@@ -95,7 +95,7 @@ def _drift_of(kube: Kube, spec: Spec, made: list[Manifest], there: Mapping[Key, 
 def _is_suspect(meta: _Meta, spec: Spec, manifest: Manifest) -> bool:
     if _clean.get(meta.uid) == meta.resource_version:
         return False
-    scales = spec.autoscale is None and kind_of(manifest) in WORKLOADS
+    scales = spec.autoscale is None and kind_of(manifest) in SCALED
     return any(writer.manager not in CONTROLLERS and (not writer.subresource or (scales and writer.subresource == "scale"))
                for writer in meta.managed_fields or ())
 
@@ -123,7 +123,7 @@ def _settled(spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
     return {**sent, "spec": numbers | ({"replicas": spec.replicas} if spec.autoscale is None else {})}
 
 
-def put_back(kube: Kube, bundle: Bundle, spec: Spec, made: list[Manifest], changes: Iterable[FieldChange]) -> None:
+def put_back(kube: Kube, spec: Spec, made: list[Manifest], changes: Iterable[FieldChange], stage: Stage) -> None:
     """Take the changed fields back, by force where another manager owns them; an update goes on from where it is.
 
     Raises KubeError.
@@ -134,17 +134,16 @@ def put_back(kube: Kube, bundle: Bundle, spec: Spec, made: list[Manifest], chang
     for manifest in made:
         if object_of(manifest) in lists:
             live = kube.get(kind_of(manifest), spec.namespace, manifest["metadata"]["name"])
-            _force(kube, stamped(manifest if live is None else _next(kube, bundle, spec, manifest, live)),
+            _force(kube, stamped(manifest if live is None else _next(kube, spec, manifest, live, stage)),
                    lists[object_of(manifest)])
 
 
-def _next(kube: Kube, bundle: Bundle, spec: Spec, manifest: Manifest, live: Manifest) -> Manifest:
+def _next(kube: Kube, spec: Spec, manifest: Manifest, live: Manifest, stage: Stage) -> Manifest:
     """What the endpoint's own next step would send."""
-    if kind_of(manifest) not in WORKLOADS:
+    if kind_of(manifest) not in SCALED:
         return manifest
     known = msgspec.convert(live, Workload)
-    sent, _drop = staged(manifest, spec, known, pods_of(kube, bundle, spec), timezone.now())
-    return with_replicas(kube, kind_of(manifest), spec, sent, known)
+    return with_replicas(kube, kind_of(manifest), spec, stage(manifest, known), known)
 
 
 def _force(kube: Kube, sent: Manifest, lists: Iterable[str]) -> None:

@@ -88,10 +88,16 @@ def entrance(place: PlaceView, doors: Doors, workload: Workload, wakes: str, key
     seen = ReplicaSeen(key=KEY, index=0, revision=live.revision, ready=True, phase="Ready")
     if doors.url:
         return replace(seen, url=f"{doors.url}/{meta.namespace}/{meta.name}", host=doors.host, token=key)
+    if wakes and not place.agent:
+        return replace(by_service(place, seen, "keda", *HTTP_INTERCEPTOR.split(":")), host=wakes)
+    return by_service(place, seen, meta.namespace, meta.name, str(PORT))
+
+
+def by_service(place: PlaceView, seen: ReplicaSeen, namespace: str, name: str, port: str) -> ReplicaSeen:
+    """The same with the way to a Service inside: by our agent there, or by the API server's proxy."""
     if place.agent:
-        return replace(seen, url=f"tunnel://{place.agent}:{PORT}", host=f"{meta.name}.{meta.namespace}.svc")
-    service = _service("keda", *HTTP_INTERCEPTOR.split(":")) if wakes else _service(meta.namespace, meta.name, str(PORT))
-    return replace(seen, url=f"{place.server.rstrip('/')}{service}", host=wakes, token=place.token, ca=place.ca,
+        return replace(seen, url=f"tunnel://{place.agent}:{port}", host=f"{name}.{namespace}.svc")
+    return replace(seen, url=f"{place.server.rstrip('/')}{_service(namespace, name, port)}", token=place.token, ca=place.ca,
                    client_certificate=place.client_certificate, client_key=place.client_key)
 
 

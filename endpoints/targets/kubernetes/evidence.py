@@ -25,12 +25,11 @@ from portal.tenancy.text import clean
 from .keda import scaler_name
 from .names import LWS_WORKER_INDEX
 from .pod import GPU
-from .replicas import index_of, number
+from .replicas import ENGINE, index_of, number
 from .seen import Condition as Seen
 from .seen import ContainerStatus, Meta, Pod, PodStatus, Struct, Waiting
 from .weights import claim_of
 
-ENGINE = "engine"
 MOST_CALLS = 8
 MOST_EVENTS = 100
 SAID = 1000
@@ -45,7 +44,6 @@ class _Meta(Meta, frozen=True):
 
 
 class _Status(PodStatus, frozen=True):
-    init_container_statuses: list[ContainerStatus] | None = None
     start_time: datetime | None = None
 
 
@@ -98,7 +96,7 @@ class Gatherer:
         events = self._events({replica.name for replica in replicas})
         conditions = [*_lost_nodes(replicas, nodes)]
         if deep:
-            conditions += self._around(routed=routed)
+            conditions += self.around(routed=routed)
             replicas = self._with_logs(replicas)
         return Evidence(
             wanted=self.spec.replicas * self.spec.wanted.resources.nodes, looked_at=timezone.now(),
@@ -108,12 +106,15 @@ class Gatherer:
     def replicas(self, simulated: Collection[str]) -> list[Replica]:
         """Every pod of the endpoint, in the order of their names."""
         self.left -= 1
-        found = [replica_of(pod, simulated) for pod in _pods(self.kube, self.spec)]
+        found = self.pods(simulated)
         return sorted(found, key=lambda one: (one.index, one.name))
+
+    def pods(self, simulated: Collection[str]) -> list[Replica]:
+        return [replica_of(pod, simulated) for pod in pods_of(self.kube, self.spec)]
 
     def _events(self, pods: set[str]) -> list[Happening]:
         """The newest events of our objects; those of pods that were there before count as ours by their name."""
-        with_ours = self._read("events", lambda: self.kube.list(EVENT, ClusterEvent, namespace=self.spec.namespace).items)
+        with_ours = self.read("events", lambda: self.kube.list(EVENT, ClusterEvent, namespace=self.spec.namespace).items)
         name = self.spec.object_name
         claim = claim_of(self.spec.wanted)
         ours = {name, *pods, *({claim.claim} if claim else ())}
@@ -121,21 +122,21 @@ class Gatherer:
                  if event.involved_object.name in ours or event.involved_object.name.startswith(f"{name}-")]
         return sorted(found, key=lambda one: one.last or LONG_AGO, reverse=True)[:MOST_EVENTS]
 
-    def _around(self, *, routed: bool) -> Iterator[Condition]:
+    def around(self, *, routed: bool) -> Iterator[Condition]:
         claim = claim_of(self.spec.wanted)
-        if claim is not None and (found := self._get(PVC, claim.claim)):
+        if claim is not None and (found := self.get(PVC, claim.claim)):
             phase = str(found.get("status", {}).get("phase", ""))
             yield Condition(f"PersistentVolumeClaim/{claim.claim}", "Phase", phase)
-        if self.spec.autoscale is not None and (found := self._get(SCALED_OBJECT, scaler_name(self.spec))):
+        if self.spec.autoscale is not None and (found := self.get(SCALED_OBJECT, scaler_name(self.spec))):
             yield from conditions_of("ScaledObject", found, found.get("status", {}).get("conditions"))
-        if routed and (found := self._get(HTTP_ROUTE, self.spec.object_name)):
+        if routed and (found := self.get(HTTP_ROUTE, self.spec.object_name)):
             for parent in found.get("status", {}).get("parents") or ():
                 yield from conditions_of("HTTPRoute", found, parent.get("conditions"))
 
-    def _get(self, kind: Kind, name: str) -> dict[str, Any] | None:
-        return self._read(kind.resource, lambda: self.kube.get(kind, self.spec.namespace, name))
+    def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        return self.read(kind.resource, lambda: self.kube.get(kind, self.spec.namespace, name))
 
-    def _read(self, what: str, ask: Callable[[], T | None]) -> T | None:
+    def read(self, what: str, ask: Callable[[], T | None]) -> T | None:
         """One call within the budget; a refusal of this kind alone leaves a gap and not an error."""
         if self.left <= 0:
             self.unread.append(what)
@@ -161,7 +162,7 @@ class Gatherer:
         return [read.get(one.name, one) for one in replicas]
 
     def _log(self, replica: Replica, *, previous: bool) -> str:
-        said = self._read(f"log of {replica.name}", lambda: self.kube.read_log(
+        said = self.read(f"log of {replica.name}", lambda: self.kube.read_log(
             self.spec.namespace, replica.name, replica.container, lines=LOG_LINES, previous=previous))
         return clean(said or "", LOG_CHARS)
 
@@ -183,23 +184,22 @@ def machine_of(node: Node, placement: Placement) -> Machine:
     return Machine(node.name, node.gpus, ", ".join(taints), chosen)
 
 
-def read_log(kube: Kube, spec: Spec, *, replica: int, previous: bool, lines: int) -> str:
+def read_log(kube: Kube, spec: Spec, pods: Iterable[Replica], *, replica: int, previous: bool, lines: int) -> str:
     """The last lines of a replica's newest pod; "" where there is none, or it has not run yet. Raises KubeError."""
-    pods = [replica_of(pod) for pod in _pods(kube, spec)]
     mine = sorted((pod for pod in pods if pod.index == replica), key=lambda pod: (pod.going, not pod.leads, -pod.revision))
     if not mine or not (mine[0].ran or mine[0].ready):
         return ""
     return kube.read_log(spec.namespace, mine[0].name, mine[0].container, lines=lines, previous=previous)
 
 
-def _pods(kube: Kube, spec: Spec) -> list[WholePod]:
+def pods_of(kube: Kube, spec: Spec) -> list[WholePod]:
     return kube.list(POD, WholePod, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
 
 
-def replica_of(pod: WholePod, simulated: Collection[str] = ()) -> Replica:
-    """A pod as evidence. Pure."""
+def replica_of(pod: WholePod, simulated: Collection[str] = (), engine: str = ENGINE) -> Replica:
+    """A pod as evidence; `engine` is the name of the container that answers calls. Pure."""
     status, placed, ready = pod.status, pod.condition("PodScheduled"), pod.condition("Ready")
-    told = _telling(status)
+    told = _telling(status, engine)
     ended = told.state.terminated or told.last_state.terminated
     waiting = told.state.waiting or Waiting()
     thrown_out = status.phase == "Failed" and bool(status.reason)
@@ -216,14 +216,13 @@ def replica_of(pod: WholePod, simulated: Collection[str] = ()) -> Replica:
         leads=pod.metadata.label(LWS_WORKER_INDEX) in ("", "0"), going=pod.metadata.deletion_timestamp is not None)
 
 
-def _telling(status: _Status) -> ContainerStatus:
+def _telling(status: _Status, engine: str) -> ContainerStatus:
     """The container whose state matters: one that prepares the pod and has not ended well, else the engine."""
-    for container in status.init_container_statuses or ():
-        ended = container.state.terminated
-        if not container.ready and (ended is None or ended.exit_code):
-            return container
+    unready = status.preparing
+    if unready is not None:
+        return unready
     own = {container.name: container for container in status.container_statuses or ()}
-    return own.get(ENGINE) or next(iter(own.values()), ContainerStatus(name=ENGINE))
+    return own.get(engine) or next(iter(own.values()), ContainerStatus(name=engine))
 
 
 def happening_of(event: ClusterEvent) -> Happening:

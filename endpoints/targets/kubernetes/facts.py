@@ -66,8 +66,11 @@ class _Quota(msgspec.Struct):
     status: _QuotaStatus = msgspec.field(default_factory=_QuotaStatus)
 
 
-def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts) -> Facts:
-    """Three queries and three calls, one more for a claim. A cluster that can't be reached is a fact as well."""
+def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts, pods_by: str = "") -> Facts:
+    """Three queries and three calls, one more for a claim. A cluster that can't be reached is a fact as well.
+
+    `pods_by` is the label selector of the endpoint's pods, where it is not our own label.
+    """
     access = KubernetesAccess.objects.get(cluster=cluster)
     known = Facts(
         nodes=tuple(map(_node_view, Node.objects.filter(cluster=cluster).prefetch_related("accelerators"))), model=model,
@@ -79,7 +82,7 @@ def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts) -> Fac
     try:
         classes = kube.list(STORAGE_CLASS, _StorageClass).items
         quotas = kube.list(RESOURCE_QUOTA, _Quota, namespace=spec.namespace).items
-        pods = kube.list(POD, _Pod, namespace=spec.namespace, labels=f"{ENDPOINT_UID}={spec.uid}").items
+        pods = kube.list(POD, _Pod, namespace=spec.namespace, labels=pods_by or f"{ENDPOINT_UID}={spec.uid}").items
         claim = _claim(kube, spec)
     except KubeError as error:
         if error.is_of_the_cluster:

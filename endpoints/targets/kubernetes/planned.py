@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from clusters.drivers.kinds import NAMESPACE, kind_of
@@ -16,40 +15,37 @@ from clusters.drivers.kube_errors import KubeError, Problem
 from endpoints.planning.diff import digest, object_of, step_of
 from endpoints.targets.base import FieldChange, Plan, Spec, Step
 
-from .bundle import WORKLOADS, Bundle, Key, There, apply, key_of, stamped
+from .bundle import Bundle, Key, There, apply, key_of, stamped
 from .names import APPLIED, GENERATION
 from .seen import Workload
-from .stage import staged
-from .steps import pods_of
 
 WORKERS = 6
 # Marks of our own, which change with every step and mean nothing to people.
 OURS = tuple(f"metadata.annotations.{name}" for name in (APPLIED, GENERATION))
 Manifest = dict[str, Any]
 Dry = tuple[Step, Manifest | None]  # what would happen to an object, and the object as it is now
+# From a manifest and what is there of it to what the next step would send.
+Stage = Callable[[Manifest, Workload | None], Manifest]
 
 
-def plan(kube: Kube, bundle: Bundle, spec: Spec, made: Sequence[Manifest], around: Sequence[Manifest]) -> Plan:
+def plan(
+    kube: Kube, bundle: Bundle, spec: Spec, made: Sequence[Manifest], around: Sequence[Manifest], *, stage: Stage,
+) -> Plan:
     """The plan of one step; `around` is what the namespace itself is made of, where it is ours to make."""
     if kube.get(NAMESPACE, "", spec.namespace) is None:
         objects = [*around, *made]
         steps = [step_of(None, each) for each in objects]
         return Plan(tuple(map(_told, steps)), digest(steps, [None] * len(steps)))
     there = bundle.live()
-    sent = [_as_sent(kube, bundle, spec, each, there) for each in made]
+    sent = [stamped(stage(each, _workload(there.get(key_of(each))))) for each in made]
     pairs = _all(lambda each: _dry(kube, spec, each, there), sent)
     gone = [key for key in there if key not in set(map(key_of, made))]
     steps = [step for step, _live in pairs] + [_deletion(key) for key in gone]
     return Plan(tuple(map(_told, steps)), digest(steps, [live for _step, live in pairs]))
 
 
-def _as_sent(kube: Kube, bundle: Bundle, spec: Spec, manifest: Manifest, there: There) -> Manifest:
-    kind, name = key_of(manifest)
-    if kind in WORKLOADS:
-        live = there.get((kind, name))
-        pods = pods_of(kube, bundle, spec) if live is not None else []
-        manifest, _drop = staged(manifest, spec, live if isinstance(live, Workload) else None, pods, timezone.now())
-    return stamped(manifest)
+def _workload(live: object) -> Workload | None:
+    return live if isinstance(live, Workload) else None
 
 
 def _all(work: Callable[[Manifest], Dry], items: Sequence[Manifest]) -> list[Dry]:

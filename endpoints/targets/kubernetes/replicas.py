@@ -25,10 +25,12 @@ OUT_OF_MEMORY = 137
 # What the scheduler says when a claim, not a node, is missing.
 VOLUME = re.compile(r"persistentvolumeclaim|PersistentVolumeClaim|volume node affinity")
 TERMINATING = "Terminating"
+ENGINE = "engine"
 
 
-def replica_of(pod: Pod) -> ReplicaSeen:
-    status = _engine(pod)
+def replica_of(pod: Pod, engine: str = ENGINE) -> ReplicaSeen:
+    """`engine` is the name of the container that answers calls."""
+    status = next((each for each in pod.status.container_statuses or () if each.name == engine), None)
     seen = ReplicaSeen(
         key=pod.metadata.name, index=index_of(pod), revision=number(pod.metadata.label(REVISION)), ready=_is_ready(pod),
         phase="Ready", where=clean(pod.spec.node_name, 253), restarts=status.restart_count if status else 0)
@@ -72,10 +74,6 @@ def number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
-def _engine(pod: Pod) -> ContainerStatus | None:
-    return next((each for each in pod.status.container_statuses or () if each.name == "engine"), None)
-
-
 def _is_ready(pod: Pod) -> bool:
     return pod.condition("Ready").status == "True" and pod.metadata.deletion_timestamp is None
 
@@ -85,6 +83,7 @@ def _waiting(pod: Pod, status: ContainerStatus | None, seen: ReplicaSeen) -> Rep
         gone = pod.status.reason or pod.status.phase
         cause = {"Evicted": Cause.EVICTED, "NodeLost": Cause.HOST_LOST}.get(gone, Cause.CRASH_LOOP)
         return _because(seen, gone, cause, pod.status.message, None)
+    status = pod.status.preparing or status
     if status is None:
         return _unplaced(pod, seen)
     if status.state.waiting is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from clusters.drivers.kinds import SECRET
@@ -22,7 +23,12 @@ DOCKER_TYPE, DOCKER_KEY = "kubernetes.io/dockerconfigjson", ".dockerconfigjson"
 
 def secrets(spec: Spec, place: PlaceView) -> list[dict[str, Any]]:
     """Those that hold anything."""
-    kept, logins = secret_data(spec, place), _logins(spec)
+    return secrets_with(spec, secret_data(spec, place))
+
+
+def secrets_with(spec: Spec, kept: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The Secret that holds `kept`, and that with the logins of registries."""
+    logins = _logins(spec)
     made = []
     if kept:
         made.append(manifest(SECRET, spec, secret_name(spec), type="Opaque", data={

@@ -77,6 +77,16 @@ class PodStatus(Struct, frozen=True):
     message: str = ""
     conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+
+    @property
+    def preparing(self) -> ContainerStatus | None:
+        """The container that prepares the pod and has not ended well yet."""
+        for container in self.init_container_statuses or ():
+            ended = container.state.terminated
+            if not container.ready and (ended is None or ended.exit_code):
+                return container
+        return None
 
 
 class PodSpec(Struct, frozen=True):

@@ -13,7 +13,7 @@ from clusters.drivers.kube import Kube
 from endpoints.states import Cause
 from endpoints.targets.base import ReplicaSeen, Spec, TargetError
 
-from .bundle import WORKLOADS, Bundle, Key, There, key_of
+from .bundle import WORKLOADS, Bundle, Key, There, key_of, kinds_of
 from .names import AUTOSCALED, GENERATION
 from .place import PlaceView
 from .replicas import replicas_of
@@ -29,7 +29,7 @@ def apply(kube: Kube, place: PlaceView, spec: Spec, made: Sequence[dict[str, Any
 
     Raises KubeError, and TargetError where a name is taken.
     """
-    bundle = Bundle(kube, place, spec)
+    bundle = Bundle(kube, kinds_of(place), spec)
     there = bundle.live()
     if _tidy(bundle, there, {key_of(manifest) for manifest in made}):
         raise TargetError(Cause.LOADING, _("Its old pods are being taken away: a replica takes another number of nodes now."))
@@ -63,6 +63,15 @@ def _put_workload(kube: Kube, bundle: Bundle, spec: Spec, manifest: dict[str, An
         kube.delete(POD, spec.namespace, pod)
 
 
+def as_sent(kube: Kube, bundle: Bundle, spec: Spec, manifest: dict[str, Any], live: Workload | None) -> dict[str, Any]:
+    """What the endpoint's own next step would send of one object, but for the hand-over to an autoscaler."""
+    if key_of(manifest)[0] not in WORKLOADS:
+        return manifest
+    pods = pods_of(kube, bundle, spec) if live is not None else []
+    sent, _drop = staged(manifest, spec, live, pods, timezone.now())
+    return sent
+
+
 def with_replicas(kube: Kube, kind: Kind, spec: Spec, sent: dict[str, Any], live: Workload) -> dict[str, Any]:
     """Give the number of replicas to the autoscaler, or take it back, without ever leaving it to nobody.
 
@@ -86,7 +95,7 @@ def pods_of(kube: Kube, bundle: Bundle, spec: Spec) -> list[ReplicaSeen]:
 
 def remove(kube: Kube, place: PlaceView, spec: Spec) -> None:
     """Delete everything of this endpoint. Raises TargetError, not permanent, while something of it is still there."""
-    bundle = Bundle(kube, place, spec)
+    bundle = Bundle(kube, kinds_of(place), spec)
     there = bundle.live(with_claims=True)
     for key, each in sorted(there.items(), key=lambda item: _turn(item[0])):
         bundle.drop(key, each)

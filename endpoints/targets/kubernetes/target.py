@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,10 +24,10 @@ from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.models import Workspace
 
 from . import steps
-from .bundle import Bundle
+from .bundle import Bundle, kinds_of
 from .drifting import find_drift, put_back
 from .errors import misses_namespace, target_error
-from .evidence import Gatherer, read_log
+from .evidence import Gatherer, pods_of, read_log, replica_of
 from .facts import facts_of
 from .look import observe
 from .place import PlaceView
@@ -61,7 +62,11 @@ class KubernetesTarget:
         with told():
             made = self._made(spec)
             around = [] if spec.origin else namespace_objects(_workspace_of(spec), restricted=True)
-            return plan(self._kube, Bundle(self._kube, self._place, spec), spec, made, around)
+            bundle = self._bundle(spec)
+            return plan(self._kube, bundle, spec, made, around, stage=partial(steps.as_sent, self._kube, bundle, spec))
+
+    def _bundle(self, spec: Spec) -> Bundle:
+        return Bundle(self._kube, kinds_of(self._place), spec)
 
     def checks(self, spec: Spec, model: ModelFacts) -> tuple[Check, ...]:
         with told():
@@ -94,11 +99,12 @@ class KubernetesTarget:
 
     def find_drift(self, specs: Iterable[Spec]) -> dict[UUID, tuple[FieldChange, ...]]:
         with told():
-            return find_drift(self._kube, self._place, specs, self._made)
+            return find_drift(self._kube, kinds_of(self._place), specs, self._made)
 
     def put_back(self, spec: Spec, changes: Iterable[FieldChange]) -> None:
         with told():
-            put_back(self._kube, Bundle(self._kube, self._place, spec), spec, self._made(spec), changes)
+            stage = partial(steps.as_sent, self._kube, self._bundle(spec), spec)
+            put_back(self._kube, spec, self._made(spec), changes, stage)
 
     def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
         with told():
@@ -110,7 +116,8 @@ class KubernetesTarget:
 
     def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False, lines: int = LOG_LINES) -> str:
         with told():
-            return read_log(self._kube, spec, replica=replica, previous=previous, lines=lines)
+            pods = map(replica_of, pods_of(self._kube, spec))
+            return read_log(self._kube, spec, pods, replica=replica, previous=previous, lines=lines)
 
     def evidence(self, spec: Spec, *, deep: bool = True) -> Evidence:
         with told():
