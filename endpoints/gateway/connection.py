@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
-        if exc is None and self.has_head and not self.is_complete and not self._is_framed:
+        if exc is None and self._error is None and self.has_head and not self.is_complete and not self._is_framed:
             self.is_complete = True  # a body without length ends with the connection, if that ends in peace
             self._wake()
         elif not self.is_complete:
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _fail(self, error: UpstreamError) -> None:
-        self._error = error
+        self._error = self._error or error
         self.close()
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+            self._waiter.set_exception(self._error)

@@ -20,9 +20,10 @@ from .limits import Ask, Limits, Unlimited, Usage
 from .metrics import IN_FLIGHT, SNAPSHOT_AGE
 from .registry import Registry
 from .relay import failure, relay
+from .replica import Request
 from .snapshot import Route
 from .tap import StreamTap
-from .upstream import Request, Upstreams
+from .upstream import Upstreams
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,8 @@ class Gateway:
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         place = self._limits.reserve(Ask(call.key, route, len(raw), limit))
         try:
-            await self._forward(call, Request(door.path, call.headers_up(), bodies.serialise(body)), route, tap)
+            request = Request(door.path, call.headers_up(), bodies.serialise(body), call.is_stream)
+            await self._forward(call, request, route, tap)
         finally:
             place.settle(call.usage)
 

@@ -7,8 +7,8 @@ import msgspec
 from .call import Call
 from .connection import UpstreamError
 from .errors import GatewayError, error_body, upstream_unavailable
+from .replica import Exchange, collect
 from .tap import TAIL_BYTES, StreamTap, usage_in_tail, usage_of
-from .upstream import Exchange
 
 WHOLE_BYTES = 1024 * 1024
 ERROR_BYTES = 256 * 1024
@@ -59,16 +59,10 @@ def _has_error(body: bytes) -> bool:
 
 
 async def _collect(exchange: Exchange, limit: int) -> bytes:
-    """The whole body, or its beginning where it is longer than `limit` bytes."""
-    body = exchange.first
     try:
-        while not exchange.connection.is_complete and len(body) <= limit:
-            body += await exchange.connection.read()
-        if exchange.connection.is_complete:
-            body += await exchange.connection.read()
+        return await collect(exchange, limit)
     except UpstreamError as error:
         raise upstream_unavailable("The model's engine stopped in the middle of the answer.") from error
-    return body
 
 
 async def _relay_json(call: Call, exchange: Exchange, length: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -39,6 +39,37 @@ class Exchange:
     connection: Answer
     first: bytes
     end: Callable[[], None]
+
+
+async def collect(exchange: Exchange, limit: int) -> bytes:
+    """The whole body, or its beginning where it is longer than `limit` bytes. Raises UpstreamError when it was cut."""
+    body, answer = exchange.first, exchange.connection
+    while not answer.is_complete and len(body) <= limit:
+        body += await answer.read()
+    if answer.is_complete:
+        body += await answer.read()
+    return body
+
+
+@dataclass(slots=True)
+class Whole:
+    """An answer without a connection: its body is the `first` of its exchange."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [(b"content-type", b"application/json")])
+    is_complete: bool = True
+
+    async def read(self) -> bytes:
+        return b""
+
+
+def whole(status: int, body: bytes) -> Exchange:
+    """A JSON body as an answer that has come already."""
+    return Exchange(Whole(status), body, _nothing)
+
+
+def _nothing() -> None:
+    """There is no connection to give back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from .aws.address import EKS, SAGEMAKER, is_whole
+
+SCHEMES = ("http", "https", "tunnel", SAGEMAKER, EKS)
 PRINTABLE = re.compile(r"[\x21-\x7e]*\Z")
 
 
@@ -41,13 +44,18 @@ class Address:
 
     @property
     def is_usable(self) -> bool:
-        """Whether both can be written into a request as they are."""
+        """Whether all can be written into a request as they are."""
         try:
             parts = urlsplit(self.url)
-            known = parts.scheme in ("http", "https", "tunnel") and parts.hostname and parts.port != 0
+            known = parts.scheme in SCHEMES and parts.hostname and parts.port != 0 and is_whole(self.url, parts.scheme)
         except ValueError:
             return False
         return bool(known) and all(PRINTABLE.match(text) for text in (self.url, self.token, self.host))
+
+    @property
+    def needs_aws(self) -> bool:
+        """Whether credentials of an AWS account belong to each call."""
+        return self.url.startswith((f"{SAGEMAKER}:", f"{EKS}:"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from .aws.address import EKS, SAGEMAKER, place_in
+from .aws.eks import EksReplica
+from .aws.fetch import bearer_of, credentials_of
+from .aws.lender import Lender
+from .aws.queued import QueuedReplica
+from .aws.runtime import RuntimeReplica
 from .config import Config
 from .connection import TooSlow, UpstreamError
 from .metrics import RETRIES
@@ -21,6 +27,8 @@ class Upstreams:
         self._config = config
         self._replicas: dict[Address, Replica] = {}
         self._turn = 0
+        self._credentials = Lender(credentials_of)
+        self._bearers = Lender(bearer_of)
 
     async def exchange(self, addresses: tuple[Address, ...], request: Request) -> Exchange:
         """Send to the least busy replica. Raises UpstreamError.
@@ -57,6 +65,9 @@ class Upstreams:
     def keep_only(self, addresses: Iterable[Address]) -> None:
         """Forget the replicas that are gone; exchanges that still run on them end in peace."""
         wanted = set(addresses)
+        for address in wanted:
+            if address.needs_aws:
+                self._replica(address)  # its ticks have what it needs ready before the first call
         for address in [address for address, replica in self._replicas.items()
                         if address not in wanted and not replica.outstanding]:
             self._replicas.pop(address).close_idle()
@@ -64,6 +75,8 @@ class Upstreams:
     def close(self) -> None:
         for replica in self._replicas.values():
             replica.close_idle()
+        self._credentials.close()
+        self._bearers.close()
 
     def _choose(self, addresses: tuple[Address, ...], refused: set[Replica], failed: set[Replica]) -> Replica | None:
         """The least busy one; those that failed a moment ago come last, equals take turns."""
@@ -79,5 +92,15 @@ class Upstreams:
     def _replica(self, address: Address) -> Replica:
         replica = self._replicas.get(address)
         if replica is None:
-            replica = self._replicas[address] = Replica(address, self._config)
+            replica = self._replicas[address] = self._made(address)
         return replica
+
+    def _made(self, address: Address) -> Replica:
+        scheme = address.url.partition(":")[0]
+        if scheme == EKS:
+            return EksReplica(address, self._config, self._bearers)
+        if scheme != SAGEMAKER:
+            return Replica(address, self._config)
+        place = place_in(address.url)
+        kind = QueuedReplica if place.bucket else RuntimeReplica
+        return kind(place, self._config, self._credentials)
