@@ -38,9 +38,10 @@ _CODES: dict[AwsProblem, frozenset[str]] = {
     }),
     AwsProblem.AUTH: frozenset({
         "UnrecognizedClientException", "UnrecognizedClient", "InvalidClientTokenId", "InvalidAccessKeyId", "AuthFailure",
-        "ExpiredToken", "ExpiredTokenException", "RequestExpired", "SignatureDoesNotMatch", "InvalidSignatureException",
-        "IncompleteSignature", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "InvalidToken",
-        "TokenRefreshRequired", "OptInRequired", "RequestTimeTooSkewed", "RegionDisabledException",
+        "ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "InvalidToken",
+        "SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature", "IncompleteSignatureException",
+        "MissingAuthenticationToken", "MissingAuthenticationTokenException", "RequestTimeTooSkewed", "OptInRequired",
+        "RegionDisabledException",
     }),
     AwsProblem.FORBIDDEN: frozenset({
         "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "Unauthorized", "Forbidden",

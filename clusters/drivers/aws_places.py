@@ -34,5 +34,5 @@ def _partition(region: str) -> tuple[str, str]:
 
 
 def endpoint_of(service: str, region: str) -> str:
-    """Where a service (named as botocore does) listens in a region; the address of the setting where one is given."""
+    """Where SageMaker, its runtime, STS or EKS listens in a region; the address of the setting where one is given."""
     return str(settings.PORTAL_AWS_ENDPOINT) or f"https://{_HOSTS.get(service, service)}.{region}.{suffix_of(region)}"

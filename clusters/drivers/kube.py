@@ -21,6 +21,8 @@ from portal.tenancy.errors import Invalid
 from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.net import check_url, checked_addresses
 
+from .aws_errors import AwsError, AwsProblem
+from .eks import eks_identity, place_in, token_for
 from .kube_client import Kube, Listing
 from .kube_errors import KubeError, Problem
 from .kube_relay import RelayTransport
@@ -48,8 +50,12 @@ _importing = threading.Lock()
 class DirectTransport:
     """Calls the API server's address. The name is resolved and judged once for each pool (threats T17-T19)."""
 
-    def __init__(self, server: str, *, ca: str = "", token: str = "", certificate: str = "", key: str = "") -> None:
-        """Raises KubeError for an address that is not allowed, and for PEM that can't be read."""
+    def __init__(self, server: str, *, ca: str = "", token: str = "", certificate: str = "", key: str = "",
+                 bearer: Callable[[], str] | None = None) -> None:
+        """`bearer` makes the token of each call where it doesn't live long; it may raise KubeError.
+
+        Raises KubeError for an address that is not allowed, and for PEM that can't be read.
+        """
         try:
             self._url = check_url(server)
         except Invalid as error:
@@ -57,7 +63,7 @@ class DirectTransport:
         if not (token.isascii() and token.isprintable()):  # an error of the HTTP library would quote it
             raise KubeError(Problem.AUTH, _("The stored token has characters that no token has. Enter it again."))
         self._context = tls_context(ca, certificate, key)
-        self._token = token
+        self._bearer = bearer or (lambda: token)
         self._lock = threading.Lock()
         self._pool: tuple[Any, list[str]] | None = None
 
@@ -134,7 +140,8 @@ class DirectTransport:
     def _headers(self, request: Request) -> dict[str, str]:
         name = f"[{self._url.host}]" if ":" in self._url.host else self._url.host
         headers = {**request.headers, "host": f"{name}:{self._url.port}"}
-        return headers | ({"authorization": f"Bearer {self._token}"} if self._token else {})
+        token = self._bearer()
+        return headers | ({"authorization": f"Bearer {token}"} if token else {})
 
     def _resolved(self) -> tuple[Any, list[str]]:
         with self._lock:
@@ -191,8 +198,32 @@ def relayed(access: KubernetesAccess) -> Transport:
     return RelayTransport(access.cluster_id)
 
 
+class EksTransport(DirectTransport):
+    """An EKS cluster's API server; the token of a call that it refused is not used again."""
+
+    def __init__(self, access: KubernetesAccess) -> None:
+        self._place = place_in(access.cluster)
+        super().__init__(access.server, ca=access.ca, bearer=self._token)
+
+    def _token(self, *, fresh: bool = False) -> str:
+        try:
+            return token_for(self._place, fresh=fresh).text
+        except AwsError as error:
+            raise KubeError(_PROBLEM_OF.get(error.problem, Problem.AUTH), error.message,
+                            retry_after=error.retry_after) from None
+
+    def send(self, request: Request, budget: Budget, most_bytes: int = MOST_BYTES) -> Answer:
+        answer = super().send(request, budget, most_bytes)
+        if answer.status == 401:
+            self._token(fresh=True)
+        return answer
+
+
+_PROBLEM_OF = {AwsProblem.THROTTLED: Problem.BUSY, AwsProblem.UNREACHABLE: Problem.UNREACHABLE}
+
 # How each kind of road is made.
-transports: dict[str, Callable[[KubernetesAccess], Transport]] = {Through.DIRECT: direct, Through.AGENT: relayed}
+transports: dict[str, Callable[[KubernetesAccess], Transport]] = {
+    Through.DIRECT: direct, Through.AGENT: relayed, Through.EKS: EksTransport}
 
 Identity = tuple[str, ...]
 
@@ -231,7 +262,7 @@ def forget(cluster: Cluster) -> None:
 
 
 def _access(cluster_pk: int) -> KubernetesAccess:
-    access = KubernetesAccess.objects.filter(cluster=cluster_pk).first()
+    access = KubernetesAccess.objects.filter(cluster=cluster_pk).select_related("cluster__aws__account").first()
     if access is None:
         raise KubeError(Problem.UNREACHABLE, _("This place has no Kubernetes API yet. Connect it first."))
     return access
@@ -239,8 +270,9 @@ def _access(cluster_pk: int) -> KubernetesAccess:
 
 def _identity(access: KubernetesAccess) -> Identity:
     """All that a road is made of, secrets as they are stored."""
-    return (str(access.pk), access.through, access.server, access.ca, access.client_certificate, access.token,
-            access.client_key)
+    own = (str(access.pk), access.through, access.server, access.ca, access.client_certificate, access.token,
+           access.client_key)
+    return own + eks_identity(access.cluster) if access.through == Through.EKS else own
 
 
 def _connect(cluster_pk: int) -> Transport:
