@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from uuid import UUID
 
-from clusters.drivers.aws import Aws, Credentials, aws_for, eks_token
-from clusters.models import AwsAccount, AwsPlace
+from clusters.drivers.aws import Aws, Credentials, aws_for
+from clusters.drivers.eks import bearer_for
+from clusters.models import AwsAccount
 
 from ..loader import in_own_connection
 from .lender import Lent
 
 # How long keys without an end are used while nobody can say whether the account still has them.
 KEYS_SECONDS = 300.0
-# A bearer is made anew after 10 minutes and good for 15: this is what the oldest one has left.
+# A bearer is good for about 15 minutes and made anew after 10: this is what it has left then.
 BEARER_SECONDS = 240.0
 
 Account = tuple[UUID, str]  # and the region
@@ -35,7 +36,6 @@ def credentials_of(account: Account, fresh: bool) -> Lent[Credentials]:
 
 @in_own_connection
 def bearer_of(cluster: UUID, fresh: bool) -> Lent[str]:
-    """Raises AwsError, AwsPlace.DoesNotExist, DatabaseAway."""
-    place = AwsPlace.objects.select_related("account").get(cluster__uid=cluster)
-    bearer = eks_token(aws_for(place.account, place.region), place.eks_name, fresh=fresh)
-    return Lent(bearer, time.time() + BEARER_SECONDS)
+    """Raises AwsError, DatabaseAway."""
+    bearer = bearer_for(cluster, fresh=fresh)
+    return Lent(bearer.token, bearer.renew_at.timestamp() + BEARER_SECONDS)

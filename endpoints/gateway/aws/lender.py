@@ -12,8 +12,7 @@ from typing import Generic, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
 
-from clusters.drivers.aws import AwsError
-from portal.tenancy.fields import SecretUnreadable
+from clusters.drivers.aws import AwsError, AwsProblem
 
 from ..loader import DatabaseAway
 from ..replica import NotSent
@@ -102,9 +101,13 @@ class Lender(Generic[K, T]):
     async def _update(self, key: K, kept: _Kept[T], *, fresh: bool) -> None:
         try:
             kept.lent = await asyncio.get_running_loop().run_in_executor(self._threads, self._fetch, key, fresh)
-        except ObjectDoesNotExist:
-            kept.lent = None  # the account or place was taken away: what it lent is used no more
-        except (AwsError, DatabaseAway, SecretUnreadable) as error:
+        except (ObjectDoesNotExist, AwsError, DatabaseAway) as error:
+            if _is_gone(error):
+                kept.lent = None  # the account or place was taken away: what it lent is used no more
             log.warning("AWS lends nothing to the gateway", extra={"of": str(key), "error": str(error)})
         finally:
             kept.task = None
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, ObjectDoesNotExist) or (isinstance(error, AwsError) and error.problem is AwsProblem.NOT_FOUND)

@@ -28,12 +28,19 @@ def place_of(cluster: Cluster, kube: Kube) -> PlaceView:
     agent = ClusterAgent.objects.filter(cluster=cluster).first() if by_agent else None
     by_proxy = not access.gateway and not by_agent
     return PlaceView(
-        name=cluster.name, server=access.server, ca=access.ca, token=access.secret("token"),
+        name=cluster.name, server=_called_at(cluster, access), ca=access.ca, token=access.secret("token"),
         client_certificate=access.client_certificate, client_key=access.secret("client_key"),
         agent=agent.uid.hex if agent else "", agent_namespace=HOME if by_agent else "",
         capabilities=frozenset(name for name in access.capabilities if access.has(name)), gateway=access.gateway,
         cors_origins=tuple(access.cors_origins), prometheus=access.prometheus,
         api_addresses=_api_addresses(access, kube) if by_proxy else (), all_gpus_simulated=_only_simulated(cluster))
+
+
+def _called_at(cluster: Cluster, access: KubernetesAccess) -> str:
+    """Where the gateway calls by the API server; an address in EKS says whose bearer it makes for each call."""
+    if access.through != Through.EKS:
+        return access.server
+    return f"eks+https://{cluster.uid.hex}@{access.server.removeprefix('https://')}"
 
 
 def _only_simulated(cluster: Cluster) -> bool:
