@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from tests.simulators.aws import mirror
 from tests.simulators.aws.app import App
 from tests.simulators.aws.clock import Clock
+from tests.simulators.aws.eks import Eks, EksCluster
 from tests.simulators.aws.faults import Faults
 from tests.simulators.aws.identities import ACCOUNT, Identities, Keys
 from tests.simulators.aws.listener import Server
 from tests.simulators.aws.messages import Recorded
 from tests.simulators.aws.moto_server import Moto
 from tests.simulators.aws.sagemaker import SageMaker
+from tests.simulators.aws.sagemaker.hyperpod import HyperPod, make_cluster
 from tests.simulators.aws.sagemaker.state import Region
 from tests.simulators.aws.sts import Sts
 from tests.simulators.aws.world import Durations, Spot, World
+from tests.simulators.kubernetes.server import Simulator
 
 REGION = "us-east-1"
+HOME = Spot(ACCOUNT, REGION)
 
 
 class AwsSimulator:
@@ -26,8 +31,11 @@ class AwsSimulator:
         self.world, self.identities, self.faults, self.moto = World(), Identities(), Faults(), Moto()
         self.sagemaker = SageMaker(self.world, self._log)
         self.app = App(self.identities, self.faults, self.moto.forward)
-        self.app.players |= {"sts": Sts(self.identities).answer, "sagemaker": self.sagemaker.answer}
+        self.eks = Eks(self.identities, self.world.clock)
+        self.app.players |= {"sts": Sts(self.identities).answer, "sagemaker": self.sagemaker.answer,
+                             "eks": self.eks.answer}  # fmt: skip
         self._server = Server(self.app.answer, port)
+        self.identities.sts_hosts.add(self.url.removeprefix("http://"))
 
     def _log(self, spot: Spot, group: str, line: str) -> None:
         """A line of a log group."""
@@ -57,6 +65,7 @@ class AwsSimulator:
             self.faults.reset()
             self.identities.reset()
             self.sagemaker.reset()
+            self.eks.reset()
             self.app.requests.clear()
             self.app.broken.clear()
             self.moto.reset()
@@ -94,6 +103,34 @@ class AwsSimulator:
     def calls(self, *names: str) -> list[Recorded]:
         """The requests of these names ("sagemaker:CreateEndpoint"), or all of them."""
         return [seen for seen in self.requests if not names or seen.name in names]
+
+    # --- what is there already
+
+    def add_hyperpod(
+        self, name: str = "pod", *, kube: Simulator | None = None, groups: dict[str, tuple[str, int]] | None = None,
+        eks_name: str = "", status: str = "InService", spot: Spot = HOME, **options: Any,
+    ) -> HyperPod:  # fmt: skip
+        """A HyperPod cluster that EKS orchestrates. groups: instance type and count by name. options: as
+        `describe_cluster` names them (TieredStorageConfig, NodeRecovery, NodeProvisioningMode, AutoScaling).
+
+        With `kube`, that Kubernetes cluster is the EKS one: its nodes named hyperpod-… are instances here, nodes that come
+        and go here do so there, and it takes tokens of this AWS.
+        """
+        eks = self.add_eks(eks_name or f"{name}-eks", kube=kube, spot=spot)
+        asked = [{"InstanceGroupName": group, "InstanceType": kind, "InstanceCount": count, "ThreadsPerCore": 1,
+                  "ExecutionRole": f"arn:aws:iam::{spot.account}:role/hyperpod",
+                  "LifeCycleConfig": {"SourceS3Uri": "s3://sagemaker-lifecycle/", "OnCreate": "on_create.sh"}}
+                 for group, (kind, count) in (groups or {}).items()]  # fmt: skip
+        with self.world.lock:
+            described = {"NodeRecovery": "Automatic", **options, "Orchestrator": {"Eks": {"ClusterArn": eks.arn}}}
+            cluster = make_cluster(self.sagemaker.here(spot), name, asked, described, status)
+            mirror.fill(cluster, kube, self.clock.now())
+            return cluster
+
+    def add_eks(self, name: str, *, kube: Simulator | None = None, spot: Spot = HOME) -> EksCluster:
+        """Without `kube` its address is one where nobody listens."""
+        url, ca_pem = (kube.url, kube.ca_pem) if kube is not None else ("https://127.0.0.1:9", "no certificate")
+        return self.eks.add(spot, name, url, ca_pem, kube)
 
     @property
     def broken(self) -> list[str]:
