@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -34,7 +35,9 @@ def sdk() -> Any:
         import botocore.model
         import botocore.parsers
         import botocore.session
-        import botocore.signers
+    # At DEBUG it prints what it sends and gets, session tokens and new secret keys among it; its warnings are errors
+    # that the door raises anyway.
+    logging.getLogger("botocore").setLevel(logging.ERROR)
     return botocore
 
 
