@@ -7,6 +7,7 @@ from ninja import NinjaAPI
 from clusters.api import router as places
 from endpoints.api import router as endpoints
 from endpoints.deepinfer import router as deployments
+from endpoints.hub.api import router as hub_calls
 from endpoints.plan_api import router as plans
 from endpoints.scaling_api import router as scaling
 from models_catalog.api import router as catalogue
@@ -14,7 +15,7 @@ from portal.tenancy.answers import error_response
 from portal.tenancy.api import router as workspaces
 from portal.tenancy.auth import KeyAuth, SessionAuth
 
-from .refusals import StrictParser, as_deepinfer, shape_errors
+from .refusals import StrictParser, as_deepinfer, as_hub, shape_errors
 
 api = NinjaAPI(
     title="Inference Portal", version="1", urls_namespace="api", auth=[KeyAuth(), SessionAuth()], parser=StrictParser(),
@@ -31,3 +32,11 @@ deepinfer = NinjaAPI(
 )
 deepinfer.add_router("", deployments)
 shape_errors(deepinfer, as_deepinfer)
+
+# The model hub's own calls (document 000), for its clients; by key only.
+hub = NinjaAPI(
+    title="Model hub", version="hub", urls_namespace="hub", auth=KeyAuth(), parser=StrictParser(), docs_url=None,
+    openapi_url=None,
+)
+hub.add_router("", hub_calls)
+shape_errors(hub, as_hub)

@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from .api import api, deepinfer
+from .api import api, deepinfer, hub
 from .health import deepinfer_health, healthz, readyz
 from .metrics import metrics
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("agent/v1/", include("clusters.agent_urls")),
     path("api/v1/", api.urls),
     path("v1/", deepinfer.urls),
+    path("v1/", hub.urls),
     path("health", deepinfer_health),
     path("healthz", healthz),
     path("readyz", readyz),

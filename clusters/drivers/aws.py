@@ -144,6 +144,14 @@ class Aws:
         answer = self.call("sts", "get_caller_identity")
         return clean(answer["Account"], 12), clean(answer["Arn"], 300)
 
+    def object_bytes(self, bucket: str, key: str, *, most: int) -> bytes:
+        """The first `most` bytes of an object in S3. Raises AwsError."""
+        body = self.call("s3", "get_object", Bucket=bucket, Key=key, Range=f"bytes=0-{most - 1}")["Body"]
+        try:
+            return bytes(body.read(most))
+        except aws_sdk.sdk().exceptions.BotoCoreError as error:
+            raise self._error(error, "s3", "get_object") from None
+
     def close(self) -> None:
         with self._lock:
             clients = list(self._clients.values())

@@ -71,7 +71,7 @@ class DeployIn(Closed):
     job_id: Short = NOT_FINE_TUNED
     model_name: Short = ""
     engine: Literal["vllm", "sglang", "scheduler", "auto", "lmi-dist", "trt-llm"]
-    instance_type: Annotated[str, StringConstraints(pattern=r"\Aml\.[a-z0-9-]{1,20}\.[a-z0-9]{1,20}\Z")]
+    instance_type: Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]{1,20}\.[a-z0-9]{1,20}$")]
     quantize: Short = ""
     enable_lora: bool = False
     cust_repo_type: Short = ""

@@ -11,8 +11,9 @@ from clusters.models import Cluster
 from endpoints.models import Endpoint
 from endpoints.options import check_options
 from endpoints.targets import KINDS
+from models_catalog.choices import ArtifactKind
 from models_catalog.models import Profile
-from models_catalog.services import revision_spec
+from models_catalog.services import has_accepted, revision_spec
 from portal.tenancy.errors import Conflict, Invalid
 from portal.tenancy.models import Workspace
 
@@ -41,7 +42,7 @@ def next_spec(
         devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
     _require_place(spec, endpoint.cluster)
     kept = before.spec.get("options", {}) if options is None else options
-    spec = _with_options(endpoint.cluster, spec, kept)
+    spec = _with_options(endpoint.cluster, with_licence(endpoint.workspace, chosen, spec), kept)
     return chosen, with_weights(endpoint, chosen, spec, make=make)
 
 
@@ -53,7 +54,19 @@ def first_spec(
     _require_usable(workspace, cluster, profile)
     spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
     _require_place(spec, cluster)
-    return _with_options(cluster, spec, options or {})
+    return _with_options(cluster, with_licence(workspace, profile, spec), options or {})
+
+
+def with_licence(workspace: Workspace, profile: Profile, spec: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the word that the licence was accepted. Raises Invalid for a gated model where it was not."""
+    artifact = profile.artifact
+    if artifact.kind != ArtifactKind.JUMPSTART:
+        return spec
+    accepted = has_accepted(workspace, artifact)
+    if profile.model.gated and not accepted:
+        raise Invalid(_("The licence of %(model)s was not accepted for this workspace yet: an admin of it does so on the "
+                        "model's page.") % {"model": profile.model}, field="profile")
+    return {**spec, "artifact": {**spec["artifact"], "eula_accepted": accepted}}
 
 
 def _with_options(cluster: Cluster, spec: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

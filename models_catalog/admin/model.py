@@ -14,6 +14,7 @@ from unfold.admin import TabularInline
 
 from clusters.models import Cluster
 from models_catalog import services
+from models_catalog.choices import ArtifactKind
 from models_catalog.locations import is_pinned
 from models_catalog.models import Artifact, CatalogModel, Profile
 from models_catalog.numbers import count, memory, tokens
@@ -24,6 +25,7 @@ from portal.tenancy.models import User, Workspace
 from .base import CatalogueAdmin, counted
 from .copy_forms import PreheatForm
 from .forms import ArtifactForm, CatalogModelForm
+from .jumpstart import JumpstartPages
 from .profile import needs_of
 
 
@@ -93,7 +95,7 @@ class ProfilesFilter(admin.SimpleListFilter):
 
 
 @admin.register(CatalogModel)
-class CatalogModelAdmin(CatalogueAdmin):
+class CatalogModelAdmin(JumpstartPages, CatalogueAdmin):
     form = CatalogModelForm
     tall_fields = ("shape",)
     list_display = ("name_shown", "vendor_shown", "task_shown", "size_shown", "weights_shown", "context_shown",
@@ -106,7 +108,8 @@ class CatalogModelAdmin(CatalogueAdmin):
     readonly_fields = ("shelf_shown", "facts_shown")
     inlines = (ProfileInline, ArtifactInline)
     actions = ("shelve", "unshelve")
-    actions_detail = ("preheat", "shelve", "unshelve")
+    actions_list = ("jumpstart_page",)
+    actions_detail = ("preheat", "accept_licence", "shelve", "unshelve")
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("vendor", "workspace"), ("task", "category"), "shelf_shown",
                            "description")}),
@@ -160,6 +163,13 @@ class CatalogModelAdmin(CatalogueAdmin):
                          "afterwards mount this copy."))
     def preheat(self, request: HttpRequest, row: CatalogModel, artifact: Artifact, cluster: Cluster, **values: Any) -> None:
         services.preheat(actor_of(request), artifact, cluster, values.pop("workspace"), **values)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Only models of the hub have a licence that is accepted here."""
+        found: list[Any] = super().get_actions_detail(request, object_id)
+        if Artifact.objects.filter(model=object_id, kind=ArtifactKind.JUMPSTART).exists():
+            return found
+        return [one for one in found if one.method.original_function_name != "accept_licence"]
 
     def row_note(self, row: CatalogModel) -> str:
         return _now("on the shelf") if row.shelved else _now("off the shelf")

@@ -1,7 +1,7 @@
 """Routes for the catalogue: vendors, models, artifacts, profiles, engine releases and copies in clusters."""
 
-from . import copies, writes
+from . import copies, jumpstart, writes
 from .reads import router
 
 # The files fill one router: two routers with the same path would hide each other's methods.
-__all__ = ["copies", "router", "writes"]
+__all__ = ["copies", "jumpstart", "router", "writes"]
