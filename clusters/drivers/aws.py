@@ -48,6 +48,7 @@ ATTEMPTS, PROBE_ATTEMPTS = 4, 2
 FIRST_PAUSE = 0.2     # seconds, doubled for each repetition
 ROLE_SECONDS = 3600   # the longest session of a role that another role assumes
 KEPT_SECONDS = 600    # botocore renews temporary credentials before they have less left
+ANEW_SECONDS = 60.0   # a session that somebody else refuses is begun anew so often at most
 _READS = re.compile(r"(describe|list|get|head|search|batch_get)_")
 # Names under which services hand out the next page, and how it is asked for.
 _NEXT = {"NextToken": "NextToken", "nextToken": "nextToken", "NextContinuationToken": "ContinuationToken"}
@@ -91,6 +92,7 @@ class Aws:
         self._gates: dict[str, Gate] = defaultdict(lambda: Gate(clock))
         self._base: Any = None  # signs in; where a role is assumed, `_own` is its session, else both are the same
         self._own: Any = None
+        self._signed_in_at = 0.0
         self.tokens = Tokens(clock)
 
     def __repr__(self) -> str:
@@ -128,11 +130,11 @@ class Aws:
             params[_NEXT[name]] = answer[name]
 
     def credentials(self, *, fresh: bool = False) -> Credentials:
-        """What signs requests now, good for ten minutes at least. `fresh` where AWS refused those before.
+        """What signs requests now, good for ten minutes at least. Raises AwsError where none can be had.
 
-        Raises AwsError where none can be had.
+        `fresh` where they were refused elsewhere: a new session, unless this one is younger than a minute.
         """
-        if fresh:
+        if fresh and self._clock() >= self._signed_in_at + ANEW_SECONDS:
             self._sign_in_again()
         found = self._credentials()
         frozen = self._frozen(found)
@@ -168,6 +170,7 @@ class Aws:
                 self._base = aws_sdk.session_with(base)
                 assumed = aws_sdk.renewed_by(self._assume) if self._identity.sign_in == SignIn.ROLE else base
                 self._own = aws_sdk.session_with(assumed)
+                self._signed_in_at = self._clock()
             return self._base, self._own
 
     def _base_credentials(self) -> Any:

@@ -36,13 +36,13 @@ class Tokens:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, Token]] = {}
 
-    def of(self, eks_name: str, region: str, credentials: Callable[[], Any], *, fresh: bool = False) -> Token:
+    def of(self, eks_name: str, region: str, credentials: Callable[..., Any], *, fresh: bool = False) -> Token:
         """The kept one, or a new one where it is ten minutes old or `fresh` is asked for."""
         with self._lock:  # one thread makes it, the others take it
             until, token = self._kept.get(eks_name, (0.0, None))
             if token is None or fresh or self._clock() >= until:
                 renew_at = timezone.now() + timedelta(seconds=KEPT_SECONDS)
-                token = Token(make_token(credentials(), eks_name, region), renew_at)
+                token = Token(make_token(credentials(fresh=fresh), eks_name, region), renew_at)
                 self._kept[eks_name] = self._clock() + KEPT_SECONDS, token
             return token
 
