@@ -134,10 +134,10 @@ def database(folder: Path, url: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def running_server(folder: Path, template: Path) -> Iterator[Server]:
+def running_server(folder: Path, template: Path, **more: str) -> Iterator[Server]:
     shutil.copy(template / "portal.sqlite3", folder / "portal.sqlite3")
     server = Server(folder)
-    server.start()
+    server.start(**more)
     try:
         server.wait()
         yield server

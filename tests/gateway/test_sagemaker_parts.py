@@ -305,7 +305,7 @@ async def test_an_account_that_is_gone_is_used_no_more_and_one_that_is_away_is(
     monkeypatch.setattr(lending, "RENEW_SECONDS", 0.0)
     source.error = error
     lender.tick(key)
-    await lender.renew(key, -1)  # waits for the question that is under way
+    await lender.renew(key, -1)  # it waits for the question that is under way
     assert source.asked == [False, False]
     if isinstance(error, AwsError):
         assert await lender.get(key) == held

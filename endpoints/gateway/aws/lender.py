@@ -60,16 +60,21 @@ class Lender(Generic[K, T]):
         return kept.lent.value
 
     async def renew(self, key: K, refused: T) -> bool:
-        """Ask for another one after a refusal; whether there is one now. Seldom, since a right may be missing for long."""
+        """Ask for another one after a refusal; whether it makes sense to try again.
+
+        Asked seldom, since a right may be missing for long.
+        """
         kept = self._kept.setdefault(key, _Kept())
         if kept.task is not None:
             await asyncio.wait({kept.task}, timeout=WAIT_SECONDS)
-        if kept.lent is not None and kept.lent.value == refused:
+        held = kept.lent
+        if held is not None and held.value == refused:
             if time.monotonic() - kept.refused_at < PAUSE_SECONDS:
                 return False
             kept.refused_at = time.monotonic()
             await self._asked(key, kept, fresh=True)
-        return kept.lent is not None and kept.lent.value != refused
+            return kept.lent is not None and kept.lent is not held  # one of the same second may look the same
+        return held is not None
 
     def tick(self, key: K) -> None:
         """Keep this one young."""
