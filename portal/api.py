@@ -7,6 +7,7 @@ from ninja import NinjaAPI
 from clusters.api import router as places
 from endpoints.api import router as endpoints
 from endpoints.deepinfer import router as deployments
+from endpoints.governance_api import router as governance
 from endpoints.hub.api import router as hub_calls
 from endpoints.plan_api import router as plans
 from endpoints.scaling_api import router as scaling
@@ -21,7 +22,8 @@ api = NinjaAPI(
     title="Inference Portal", version="1", urls_namespace="api", auth=[KeyAuth(), SessionAuth()], parser=StrictParser(),
     description="Deploy models and look after them. Keys: `Authorization: Bearer sk-…`. See docs/api.md.",
 )
-for _router in (workspaces, places, catalogue, plans, scaling, endpoints):  # “/endpoints/plan” before “/endpoints/{uid}”
+# “/endpoints/plan” comes before “/endpoints/{uid}”.
+for _router in (workspaces, places, catalogue, plans, scaling, governance, endpoints):
     api.add_router("", _router)
 shape_errors(api, error_response)
 

@@ -258,6 +258,7 @@ UNFOLD: dict[str, Any] = {
             _page(_("Workspaces"), "workspaces", "tenancy_workspace", "tenancy.view_workspace"),
             _page(_("People"), "group", "tenancy_user", "tenancy.view_user"),
             _page(_("Groups of rights"), "badge", "auth_group", "auth.view_group"),
+            _page(_("Task governance"), "low_priority", "endpoints_taskgovernance", "endpoints.view_taskgovernance"),
             _page(_("API keys"), "key", "tenancy_apikey", "tenancy.view_apikey"),
         ]},
         {"title": _("Audit"), "separator": True, "items": [

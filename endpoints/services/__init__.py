@@ -3,6 +3,7 @@
 from .drift import accept, find_drift, ignore, put_back, ring_for_drift
 from .explain import evidence, explain, logs
 from .following import follow_log
+from .governance import set_governance
 from .hub_deploy import deploy_hub
 from .hub_deploy import named as clusters_named
 from .plan import Planned, approved_uid, plan, plan_change, plan_creation, require_unchanged
@@ -14,5 +15,5 @@ __all__ = [
     "Planned", "accept", "approved_uid", "clusters_named", "create", "delete", "deploy", "deploy_hub", "evidence",
     "explain", "find_drift", "follow", "follow_log", "ignore", "logs", "look_at_cluster", "plan", "plan_change",
     "plan_creation", "put_back", "reconcile", "require_unchanged", "retry", "ring_for_drift", "roll_back", "scale",
-    "set_autoscale", "start", "stop", "sweep", "update",
+    "set_autoscale", "set_governance", "start", "stop", "sweep", "update",
 ]

@@ -8,8 +8,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from clusters.models import Cluster
+from clusters.services import require_deployable
 from endpoints.models import Endpoint
-from endpoints.options import check_options
+from endpoints.options import check_change, check_options
+from endpoints.states import Wish
 from endpoints.targets import KINDS
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import Profile
@@ -17,6 +19,7 @@ from models_catalog.services import has_accepted, revision_spec
 from portal.tenancy.errors import Conflict, Invalid
 from portal.tenancy.models import Workspace
 
+from .governance import governance_for
 from .weights import with_weights
 
 
@@ -42,7 +45,9 @@ def next_spec(
         devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
     _require_place(spec, endpoint.cluster)
     kept = before.spec.get("options", {}) if options is None else options
-    spec = _with_options(endpoint.cluster, with_licence(endpoint.workspace, chosen, spec), kept)
+    spec = _for_place(endpoint.workspace, endpoint.cluster, chosen, spec, kept)
+    if endpoint.wish == Wish.RUNNING:
+        check_change(before.spec, spec)
     return chosen, with_weights(endpoint, chosen, spec, make=make)
 
 
@@ -54,10 +59,19 @@ def first_spec(
     _require_usable(workspace, cluster, profile)
     spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
     _require_place(spec, cluster)
-    return _with_options(cluster, with_licence(workspace, profile, spec), options or {})
+    return _for_place(workspace, cluster, profile, spec, options or {})
 
 
-def with_licence(workspace: Workspace, profile: Profile, spec: dict[str, Any]) -> dict[str, Any]:
+def _for_place(
+    workspace: Workspace, cluster: Cluster, profile: Profile, spec: dict[str, Any], options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The settings with what only some kinds of place know: licence, options, queue. Raises Invalid."""
+    spec = _with_licence(workspace, profile, spec)
+    parts = {"options": check_options(cluster, spec, options), "governance": governance_for(workspace, cluster)}
+    return {**spec, **{name: part for name, part in parts.items() if part}}
+
+
+def _with_licence(workspace: Workspace, profile: Profile, spec: dict[str, Any]) -> dict[str, Any]:
     """The settings with the word that the licence was accepted. Raises Invalid for a gated model where it was not."""
     artifact = profile.artifact
     if artifact.kind != ArtifactKind.JUMPSTART:
@@ -69,12 +83,6 @@ def with_licence(workspace: Workspace, profile: Profile, spec: dict[str, Any]) -
     return {**spec, "artifact": {**spec["artifact"], "eula_accepted": accepted}}
 
 
-def _with_options(cluster: Cluster, spec: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with what only this kind of place knows. Raises Invalid (field ``options``)."""
-    checked = check_options(cluster, spec, options)
-    return {**spec, "options": checked} if checked else spec
-
-
 def _require_usable(workspace: Workspace, cluster: Cluster, profile: Profile) -> None:
     """The place and the profile are shared or this workspace's own; a stranger's look like missing ones."""
     own = Workspace.objects.filter(pk=workspace.pk)
@@ -84,6 +92,7 @@ def _require_usable(workspace: Workspace, cluster: Cluster, profile: Profile) ->
         raise Invalid(_("There is no such profile on the shelf."), field="profile")
     if cluster.kind not in KINDS:
         raise Invalid(_("Places of this kind can't be deployed to yet."), field="cluster")
+    require_deployable(cluster)
 
 
 def _require_place(spec: dict[str, Any], cluster: Cluster) -> None:

@@ -42,7 +42,7 @@ def revision_view(revision: Revision) -> RevisionSpec:
             devices=tuple(resources["devices"])),
         image=spec.get("image", ""), placement=_placement(spec.get("placement", {})),
         weights_bytes=spec.get("weights_bytes", 0), weights=_weights(spec.get("weights", {})),
-        options=spec.get("options", {}), eula_accepted=artifact.get("eula_accepted", False),
+        options={**spec.get("governance", {}), **spec.get("options", {})}, eula_accepted=artifact.get("eula_accepted", False),
         hub_token=_hub_token(revision, artifact), registry_user=user, registry_password=password)
 
 

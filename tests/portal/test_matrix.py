@@ -62,6 +62,8 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("POST", "/workspaces/{workspace}/keys"): Entry(of(201, viewer=True, developer=True),
                                                     {"name": "k", "scopes": ["read"]}, writes=1),
     ("DELETE", "/workspaces/{workspace}/keys/{key}"): Entry(GONE, writes=1),
+    ("GET", "/workspaces/{workspace}/governance"): Entry(VIEW),
+    ("PUT", "/workspaces/{workspace}/governance"): Entry(OPERATE, {"queue": "alpha"}, writes=1),
     ("GET", "/audit"): Entry(LIST),
     ("GET", "/places"): Entry(LIST),
     ("POST", "/places"): Entry((403, 403, 403, 403, 201), {"name": "new-place"}, writes=1),

@@ -67,6 +67,7 @@ def make_world(cast: Cast) -> World:
     private = make_cluster("beta-place", workspace=cast.beta)
     make_host(private, "host-beta-only")
     profile = make_profile()
+    services.set_governance(operator, cast.alpha, queue="alpha-queue")
     ours = make_endpoint(cast, cast.alpha, shared, profile, "alpha-chat")
     theirs = make_endpoint(cast, cast.beta, shared, profile, "beta-secret-chat")
     make_engine(ours, host)
