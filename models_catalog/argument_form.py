@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from .engine_args.table import Option, Table, load_table, newest_table
 from .models import EngineRelease
-from .option_words import GONE, NOT_SET_HERE, grouped
+from .option_words import NOT_SET_HERE, gone, grouped
 
 JOINT = "__"
 _WHOLE, _NUMBER = re.compile(r"-?[0-9]{1,18}"), re.compile(r"-?(?:[0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})")
@@ -102,7 +102,8 @@ class ArgumentsWidget(forms.Widget):
     def _groups(self, name: str, entered: Entered) -> list[dict[str, Any]]:
         options = self.table.options if self.table else {}
         return [{"label": label, "options": [self._field(name, options[one], entered) for one in members],
-                 "filled": sum(one in entered.typed for one in members)} for label, members in grouped(options)]
+                 "filled": sum(one in entered.typed for one in members)}
+                for label, members in grouped(options, self.table.engine if self.table else "vllm")]
 
     def _field(self, name: str, option: Option, entered: Entered) -> dict[str, Any]:
         identity = f"id_{name}{JOINT}{option.name}"
@@ -113,9 +114,9 @@ class ArgumentsWidget(forms.Widget):
         return {"option": option, "id": identity, "input": rendered, "limits": limits}
 
     def _unavailable(self) -> list[tuple[str, str]]:
-        refused = self.table.refused if self.table else frozenset()
+        engine, refused = (self.table.engine, self.table.refused) if self.table else ("vllm", frozenset[str]())
         explained = {name: why for name, why in NOT_SET_HERE.items() if name in refused}
-        return [(name, str(why)) for name, why in sorted({**explained, **GONE}.items())]
+        return [(name, str(why)) for name, why in sorted({**explained, **gone(engine, refused)}.items())]
 
 
 def _input(option: Option) -> forms.Widget:

@@ -18,7 +18,7 @@ from portal.tenancy.errors import Invalid
 
 from .engine_args.table import Option, Table, load_table
 from .models import EngineRelease
-from .option_words import GONE, NOT_SET_HERE
+from .option_words import NOT_SET_HERE, gone
 from .permitted import ENVIRONMENT
 
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -72,8 +72,8 @@ def _option(table: Table, given: Any) -> Option:
 def _why_not(table: Table, name: str, shown: str) -> str:
     """A sentence for a name that is no permitted option."""
     words = {"engine": table.engine, "version": table.version, "name": shown}
-    if (gone := name.partition("=")[0]) in GONE:
-        return f"{_('%(engine)s %(version)s has no argument “%(name)s” any more.') % words} {GONE[gone]}"
+    if why := gone(table.engine, table.refused).get(name.partition("=")[0]):
+        return f"{_('%(engine)s %(version)s has no argument “%(name)s” any more.') % words} {why}"
     if not name.isascii():
         return _("“%(name)s” has characters that no engine argument has.") % {"name": shown}
     if "=" in name or any(c.isspace() for c in name):

@@ -1,4 +1,4 @@
-"""Which engine options a person may set, what they mean, and where their values end.
+"""Which options of vLLM a person may set, what they mean, and where their values end; SGLang's own are beside it.
 
 An option that is not here is not permitted, whatever the engine's own parser says: an allow-list survives
 a new release of the engine. Left out on purpose: whatever names code, files, addresses or secrets
@@ -32,8 +32,9 @@ class Permit:
     choices: tuple[str, ...] = ()
 
     def narrowed(self, choices: Iterable[str]) -> list[str]:
-        """The engine's own choices less those that we leave out, or our own where the engine names none."""
-        return [text for text in choices if text not in self.without] or list(self.choices)
+        """The engine's own choices that we permit too, or our own where the engine names none."""
+        named = [text for text in choices if text not in self.without]
+        return [text for text in named if text in self.choices or not self.choices] if named else list(self.choices)
 
 
 TOKENS, MANY = 16_777_216, 65_536
@@ -100,7 +101,8 @@ PERMITTED: dict[str, Permit] = {
     "mamba-cache-dtype": Permit(_("Number format of the fixed states of linear layers.")),
     "mamba-ssm-cache-dtype": Permit(_("Number format of the recurrent part of linear layers.")),
     "enable-sleep-mode": Permit(_("Let the engine give its memory back while it rests.")),
-    "safetensors-load-strategy": Permit(_("How weights come from the disk.")),
+    "safetensors-load-strategy": Permit(_("How weights come from the disk."),
+                                        choices=("lazy", "eager", "prefetch", "torchao")),
     # scheduling
     "max-num-seqs": Permit(_("Sequences computed at once."), low=1, high=MANY),
     "max-num-batched-tokens": Permit(_("Tokens computed in one step."), low=1, high=TOKENS),

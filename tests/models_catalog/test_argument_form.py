@@ -99,7 +99,7 @@ def test_only_a_difference_is_a_change(data: dict[str, str], changed: bool) -> N
 
 
 def test_an_engine_without_a_table_has_json_only() -> None:
-    sglang = EngineRelease(slug="sglang-0.5.6", kind=EngineKind.SGLANG, version="0.5.6", device=Device.CUDA)
+    sglang = EngineRelease(slug="sglang-9.9.9", kind=EngineKind.SGLANG, version="9.9.9", device=Device.CUDA)
     page = made(release=sglang).as_p()
     assert "no list of arguments" in page
     assert page.count("<textarea") == 1

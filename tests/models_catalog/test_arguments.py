@@ -162,7 +162,7 @@ def test_arguments_are_an_object_of_bounded_size() -> None:
 
 
 def test_a_release_without_a_table_takes_no_arguments() -> None:
-    unknown = EngineRelease(slug="sglang-0.5.6", kind=EngineKind.SGLANG, version="0.5.6", device=Device.CUDA)
+    unknown = EngineRelease(slug="sglang-9.9.9", kind=EngineKind.SGLANG, version="9.9.9", device=Device.CUDA)
     assert check_arguments(unknown, {}) == {}
     with pytest.raises(Invalid, match="has no list of arguments"):
         check_arguments(unknown, {"dtype": "half"})

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         kind, version = self._release(options["release"])
         python = options["python"] or Path(settings.PORTAL_ENGINES_DIR) / options["release"] / "bin" / "python"
         try:
-            rows = ask_engine(python)
+            rows = ask_engine(python, kind)
         except subprocess.CalledProcessError as error:
             raise CommandError(f"the engine failed: {error.stderr.strip().splitlines()[-1:]}") from error
         except (OSError, subprocess.TimeoutExpired) as error:
