@@ -28,8 +28,8 @@ Devices = Annotated[list[Annotated[int, Field(ge=0, le=127, strict=True)]], Fiel
 
 
 class TriggerIn(Closed):
-    """One signal of the autoscaler. `metadata` as KEDA's, or `signal` of Prometheus; `authentication` is a
-    TriggerAuthentication's name. See docs/autoscaling.md."""
+    """One signal of the autoscaler. `metadata` as KEDA's (on HyperPod the operator's), or `signal` of Prometheus;
+    `authentication` is a TriggerAuthentication's name. See docs/autoscaling.md."""
 
     type: Annotated[Printable, StringConstraints(min_length=1, max_length=40)]
     metadata: Annotated[dict[OptionName, bool | int | float | OptionText], Field(max_length=MAX_OPTIONS)] = {}
@@ -51,6 +51,7 @@ class AutoscaleIn(Closed):
     cooldown_seconds: Seconds = 300
     stabilisation_up_seconds: Seconds = 0
     stabilisation_down_seconds: Seconds = 300
+    initial_cooldown_seconds: Seconds | None = Field(None, description="Of HyperPod only.")
 
 
 class EndpointIn(Closed):

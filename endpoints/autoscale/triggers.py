@@ -41,7 +41,7 @@ class TriggerType:
     deprecated: Mapping[str, str] = field(default_factory=dict)
 
 
-def _need(kind: str, help_text: str | Promise, *choices: str) -> Key:
+def need(kind: str, help_text: str | Promise, *choices: str) -> Key:
     return Key(kind, help_text, required=True, choices=choices)
 
 
@@ -54,7 +54,7 @@ _PROMETHEUS = TriggerType(
     {
         "signal": Key("signal", _("What to look at. Leave the query empty then.")),
         "query": Key("query", _("PromQL that gives one number.")),
-        "threshold": _need("number", _("From how much on another replica is wanted.")),
+        "threshold": need("number", _("From how much on another replica is wanted.")),
         "serverAddress": Key("url", _("Address of Prometheus; empty takes the place's own.")),
         "activationThreshold": _ACTIVATION, "namespace": Key("text", _("For Prometheus servers with tenants.")),
         "ignoreNullValues": Key("switch", _("true: no value counts as 0.")), "queryParameters": Key("parameters"),
@@ -64,20 +64,20 @@ _PROMETHEUS = TriggerType(
 
 _CPU = TriggerType(
     _("CPU"), _("Use of the requested CPU. Needs the metrics server."),
-    {"value": _need("quantity", _("Per cent for Utilization, else an amount such as 500m.")), "containerName": Key("name")},
+    {"value": need("quantity", _("Per cent for Utilization, else an amount such as 500m.")), "containerName": Key("name")},
     RESOURCE, wakes=False)
 _MEMORY = TriggerType(
     _("memory"), _("Use of the requested memory. Engines take theirs at the start: rarely a good sign."),
-    {"value": _need("quantity", _("Per cent for Utilization, else an amount such as 4Gi.")), "containerName": Key("name")},
+    {"value": need("quantity", _("Per cent for Utilization, else an amount such as 4Gi.")), "containerName": Key("name")},
     RESOURCE, wakes=False)
 
 _RABBITMQ = TriggerType(
     _("RabbitMQ queue"), _("Messages in a queue, or how fast they come."),
     {
-        "queueName": _need("text", _("Name of the queue.")),
-        "mode": _need("text", _("What is counted; all but QueueLength need the HTTP interface."), "QueueLength", "MessageRate",
+        "queueName": need("text", _("Name of the queue.")),
+        "mode": need("text", _("What is counted; all but QueueLength need the HTTP interface."), "QueueLength", "MessageRate",
                       "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime"),
-        "value": _need("number", _("Messages, or messages per second, for each replica.")),
+        "value": need("number", _("Messages, or messages per second, for each replica.")),
         "host": Key("broker", _("Such as amqp://broker.queues:5672/; user and password come from an authentication.")),
         "protocol": Key(choices=("auto", "http", "amqp")), "activationValue": _ACTIVATION, "vhostName": Key(),
         "useRegex": _SWITCH, "pageSize": _COUNT, "operation": Key(choices=("sum", "max", "avg")),
@@ -88,16 +88,16 @@ _REDIS = TriggerType(
     _("Redis list"), _("Length of a list."),
     {
         "address": Key("address", _("Host and port.")), "host": Key("host"), "port": Key("integer"),
-        "listName": _need("text", _("Name of the list.")),
-        "listLength": _need("number", _("Entries for each replica.")), "activationListLength": _ACTIVATION,
+        "listName": need("text", _("Name of the list.")),
+        "listLength": need("number", _("Entries for each replica.")), "activationListLength": _ACTIVATION,
         "databaseIndex": _COUNT, "enableTLS": _SWITCH, "unsafeSsl": _UNSAFE,
     }, one_of=(("address",), ("host", "port")))
 
 _KAFKA = TriggerType(
     _("Kafka lag"), _("Messages that a consumer group has not read yet."),
     {
-        "bootstrapServers": _need("addresses", _("Host and port, several with commas.")),
-        "consumerGroup": _need("text", _("Group whose lag counts.")),
+        "bootstrapServers": need("addresses", _("Host and port, several with commas.")),
+        "consumerGroup": need("text", _("Group whose lag counts.")),
         "topic": Key("text", _("Recommended: without it every topic of the group counts.")),
         "lagThreshold": Key("number", _("Messages for each replica; 10 if empty.")), "activationLagThreshold": _ACTIVATION,
         "offsetResetPolicy": Key(choices=("latest", "earliest")), "allowIdleConsumers": _SWITCH,
@@ -111,7 +111,7 @@ _KAFKA = TriggerType(
 _CLOUDWATCH = TriggerType(
     _("AWS CloudWatch"), _("A metric of AWS."),
     {
-        "awsRegion": _need("name", _("Such as us-east-1.")), "targetMetricValue": _need("number", _("For each replica.")),
+        "awsRegion": need("name", _("Such as us-east-1.")), "targetMetricValue": need("number", _("For each replica.")),
         "namespace": Key(), "metricName": Key(), "dimensionName": Key("text", _("Several with semicolons.")),
         "dimensionValue": Key("text", _("Several with semicolons.")), "expression": Key("query"), "minMetricValue": _NUMBER,
         "activationTargetMetricValue": _ACTIVATION,

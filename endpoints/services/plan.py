@@ -16,7 +16,6 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from clusters.models import Cluster
-from endpoints.autoscale import check_autoscale
 from endpoints.models import Endpoint, Revision
 from endpoints.states import Cause, Wish
 from endpoints.targets import target_for
@@ -32,7 +31,7 @@ from portal.tenancy.text import clean
 from .proposals import first_spec, next_spec
 from .specs import spec_of
 from .weights import with_weights
-from .wishes import still_accepted
+from .wishes import checked_autoscale, require_fits, still_accepted
 
 SALT = "endpoints.plan"
 LIFE_SECONDS = 3600
@@ -65,7 +64,7 @@ def plan_creation(
     actor.require(Verb.DEPLOY, workspace)
     spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices,
                       options=options)
-    scaling, _notes = check_autoscale(autoscale or {})
+    scaling, _notes = checked_autoscale(cluster, autoscale or {}, spec)
     endpoint = Endpoint(workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
                         replicas=replicas, autoscale=scaling, **({"uid": uid} if uid else {}))
     endpoint.wanted = Revision(endpoint=endpoint, number=1, profile=profile,
@@ -87,6 +86,7 @@ def plan_change(
     elif any(given is not None for given in (profile, arguments, environment, devices, options)):
         chosen, spec = next_spec(endpoint, profile, arguments=arguments, environment=environment, devices=devices,
                                  options=options, make=False)
+        require_fits(endpoint, spec)
         proposed.wanted = Revision(endpoint=endpoint, number=_last_number(endpoint) + 1, profile=chosen, spec=spec)
     if proposed.wanted is None:
         raise Conflict(_("%(name)s has no such revision.") % {"name": endpoint.name})
@@ -94,7 +94,7 @@ def plan_change(
         proposed.accepted = still_accepted(endpoint)
     proposed.replicas = endpoint.replicas if replicas is None else replicas
     if autoscale is not None:
-        proposed.autoscale, _notes = check_autoscale(autoscale)
+        proposed.autoscale, _notes = checked_autoscale(endpoint.cluster, autoscale, proposed.wanted.spec)
     return _planned(proposed)
 
 

@@ -16,6 +16,7 @@ from clusters.models import Cluster, KubernetesAccess
 from clusters.states import ClusterKind
 from endpoints.autoscale import check_autoscale, sentences
 from endpoints.models import Endpoint, Event, Revision
+from endpoints.options import check_change
 from endpoints.planning.paths import for_new_revision
 from endpoints.states import Wish
 from models_catalog.models import Profile
@@ -52,7 +53,7 @@ def create(
     actor.require(Verb.DEPLOY, workspace)
     spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices,
                       options=options)
-    scaling, said = _checked_autoscale(cluster, autoscale or {})
+    scaling, said = checked_autoscale(cluster, autoscale or {}, spec)
     endpoint = Endpoint(
         workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
         public_key=(public_name or name).lower(), replicas=checked_replicas(replicas, least=0 if origin else 1),
@@ -95,9 +96,9 @@ def scale(
     """Wish another number of replicas. Raises Invalid, QuotaExceeded, Conflict where an autoscaler owns the number."""
     count = checked_replicas(replicas)
     if endpoint.autoscale:
-        raise Conflict(_("KEDA chooses the replicas of %(name)s, from %(low)d to %(high)d. Change these bounds, or switch "
-                         "autoscaling off.") % {"name": endpoint.name, "low": endpoint.autoscale["min_replicas"],
-                                                "high": endpoint.autoscale["max_replicas"]}, code="autoscaled")
+        raise Conflict(_("Autoscaling chooses the replicas of %(name)s, from %(low)d to %(high)d. Change these bounds, or "
+                         "switch it off.") % {"name": endpoint.name, "low": endpoint.autoscale["min_replicas"],
+                                              "high": endpoint.autoscale["max_replicas"]}, code="autoscaled")
     return _wish(actor, endpoint, "scale", _("%(count)d replicas asked for.") % {"count": count}, expected_generation,
                  replicas=count)
 
@@ -110,7 +111,7 @@ def set_autoscale(
     Raises NotAllowed, Invalid (field ``autoscale``), Conflict where nothing differs, QuotaExceeded: the upper bound counts.
     """
     actor.require(Verb.DEPLOY, endpoint.workspace)
-    scaling, notes = _checked_autoscale(endpoint.cluster, value)
+    scaling, notes = checked_autoscale(endpoint.cluster, value, endpoint.wanted.spec if endpoint.wanted else {})
     if scaling == endpoint.autoscale:
         raise Conflict(_("The autoscaling of %(name)s is so already.") % {"name": endpoint.name}, code="no_change")
     asked = " ".join([*sentences(scaling)[:1], *notes]) or _("Autoscaling switched off.")
@@ -129,6 +130,7 @@ def update(
     chosen, spec = next_spec(
         endpoint, profile, arguments=arguments, environment=environment, devices=devices, options=options)
     before = endpoint.wanted
+    require_fits(endpoint, spec)
     if before is not None and spec == before.spec:
         raise Conflict(_("Nothing differs from revision %(number)d.") % {"number": before.number}, code="no_change")
     revision = _new_revision(actor, endpoint, chosen, spec, note, attach=False)
@@ -147,7 +149,7 @@ def follow(
     Raises Invalid, QuotaExceeded, Stale.
     """
     spec = revision_spec(profile, arguments=arguments)
-    scaling, said = _checked_autoscale(endpoint.cluster, autoscale)
+    scaling, said = checked_autoscale(endpoint.cluster, autoscale, spec)
     fields: dict[str, Any] = {}
     if endpoint.wanted is None or spec != endpoint.wanted.spec:
         fields["wanted"] = _new_revision(PORTAL, endpoint, profile, spec, "", attach=False)
@@ -168,6 +170,7 @@ def roll_back(
         raise NotFound(_("There is no revision %(number)d.") % {"number": number})
     if revision.pk == endpoint.wanted_id:
         raise Conflict(_("Revision %(number)d is the wanted one already.") % {"number": number}, code="no_change")
+    require_fits(endpoint, revision.spec)
     renew(endpoint, revision)
     return _wish(actor, endpoint, "roll back", _("Roll back to revision %(number)d asked for.") % {"number": number},
                  expected_generation, wanted=revision, wish=Wish.RUNNING, accepted=still_accepted(endpoint), forgive=True)
@@ -282,15 +285,24 @@ def checked_replicas(replicas: int, least: int = 1) -> int:
     return replicas
 
 
-def _checked_autoscale(cluster: Cluster, value: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    scaling, notes = check_autoscale(value)
-    if scaling and cluster.kind != ClusterKind.KUBERNETES:
-        raise Invalid(_("Places of this kind have no autoscaler."), field="autoscale")
-    access = KubernetesAccess.objects.filter(cluster=cluster).first() if scaling else None
+def checked_autoscale(
+    cluster: Cluster, value: Mapping[str, Any], spec: Mapping[str, Any],
+) -> tuple[dict[str, Any], list[str]]:
+    """The wish as it is kept, and notes; `spec` is that of the revision it goes with. Raises Invalid (field ``autoscale``)."""
+    scaling, notes = check_autoscale(value, cluster.kind, spec.get("options"))
+    asked = scaling and cluster.kind == ClusterKind.KUBERNETES  # HyperPod's operator brings its own KEDA
+    access = KubernetesAccess.objects.filter(cluster=cluster).first() if asked else None
     if access is not None and access.capabilities and not access.has("keda"):
         raise Invalid(_("%(place)s has no KEDA, which does the autoscaling: install it there and test the connection.")
                       % {"place": cluster}, field="autoscale")
     return scaling, notes
+
+
+def require_fits(endpoint: Endpoint, spec: Mapping[str, Any]) -> None:
+    """The endpoint's autoscaling goes with these settings, and what runs can become them. Raises Invalid."""
+    check_autoscale(endpoint.autoscale, endpoint.cluster.kind, spec.get("options"))
+    if endpoint.wanted is not None and endpoint.wish == Wish.RUNNING:
+        check_change(endpoint.wanted.spec, spec)
 
 
 def _require_not_owned(actor: Actor, endpoint: Endpoint) -> None:

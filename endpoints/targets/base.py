@@ -94,6 +94,8 @@ class Autoscale:
     cooldown_seconds: int = 300
     stabilisation_up_seconds: int = 0
     stabilisation_down_seconds: int = 300
+    # Of HyperPod's operator only.
+    initial_cooldown_seconds: int = 300
 
 
 @dataclass(frozen=True)
