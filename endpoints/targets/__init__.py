@@ -15,6 +15,8 @@ from .base import Target, TargetError
 KINDS: dict[str, str] = {
     ClusterKind.HOSTS: "endpoints.targets.hosts.HostsTarget",
     ClusterKind.KUBERNETES: "endpoints.targets.kubernetes.target.KubernetesTarget",
+    ClusterKind.HYPERPOD: "endpoints.targets.hyperpod.target.HyperPodTarget",
+    ClusterKind.SAGEMAKER: "endpoints.targets.sagemaker.target.SageMakerTarget",
 }
 
 

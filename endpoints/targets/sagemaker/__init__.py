@@ -1,0 +1,1 @@
+"""SageMaker endpoints as a place: a model, an endpoint configuration and an endpoint for each of ours."""

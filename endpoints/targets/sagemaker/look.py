@@ -1,0 +1,141 @@
+"""One look at all endpoints of a place: a listing, and a question only about those that have changed since the last one.
+
+500 endpoints that rest cost five pages of a listing and one call more a period, whose turn it is to look at what a listing
+does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+from endpoints.targets.base import Observation
+
+from . import names
+from .calls import MOST_RESOURCES, Calls
+from .live import ANSWERS, Live
+from .memory import Memory, Seen
+from .place import PlaceView
+from .replicas import made_a_moment_ago, observation_of
+from .scaling import component_resource, resource_of
+
+# With more, one listing of all is cheaper than one for each.
+MOST_NAMED = 3
+WORKERS = 8
+# Seconds after which what moves, or hides from the listing, is asked again; and what rests.
+MOVING_AGE, RESTING_AGE = 8.0, 300.0
+
+
+def observe(calls: Calls, memory: Memory, place: PlaceView, uids: Collection[UUID] | None) -> dict[UUID, Observation]:
+    """Raises AwsError: then nothing is known of any of them."""
+    digests = None if uids is None else {names.digest_of(uid): uid for uid in uids}
+    found = [each for each in _listing(calls, digests) if _is_asked(each["EndpointName"], digests)]
+    if digests is None or len(digests) > MOST_NAMED:
+        _refresh_one_thing(calls, memory, found)
+    if digests is None:
+        memory.keep_only([each["EndpointName"] for each in found])
+    seen = _asked(calls, memory, [each["EndpointName"] for each in found if _has_changed(memory, each)])
+    seen |= {each["EndpointName"]: known for each in found if (known := memory.get(each["EndpointName"])) is not None}
+    return {each.uid: observation_of(each, place) for each in seen.values()
+            if digests is None or digests.get(names.digest_of(each.uid)) == each.uid}
+
+
+def observe_named(calls: Calls, memory: Memory, place: PlaceView, uid: UUID, name: str) -> dict[UUID, Observation]:
+    """Of one endpoint whose name is known: no listing is needed. Raises AwsError."""
+    seen = _asked(calls, memory, [name]).get(name)
+    if seen is not None and seen.uid == uid:
+        return {uid: observation_of(seen, place)}
+    return {uid: made_a_moment_ago(name)} if seen is None and memory.is_new(name) else {}
+
+
+def remember(calls: Calls, memory: Memory, live: Live) -> Seen | None:
+    """Note what was described, with what belongs to it; None where it is not ours. Raises AwsError."""
+    uid = owner_of(calls, memory, live)
+    if uid is None or not live.name.endswith(names.digest_of(uid)):
+        memory.forget(live.name)
+        return None
+    component = calls.component(live.name) if live.has_components and live.status in ANSWERS else None
+    known = memory.get(live.name)
+    scaling = (known.autoscaled, known.asked_at) if known is not None else (False, 0.0)
+    seen = Seen(uid, live, component, memory.clock(), *scaling)
+    memory.put(seen)
+    return seen
+
+
+def owner_of(calls: Calls, memory: Memory, live: Live) -> UUID | None:
+    """Whose endpoint it is by its tags; None for one that is not the portal's. Raises AwsError."""
+    return memory.owner(live, lambda: names.uid_of(calls.tags(live.arn)))
+
+
+def _listing(calls: Calls, digests: Mapping[str, UUID] | None) -> Iterable[dict[str, Any]]:
+    if digests is None or len(digests) > MOST_NAMED:
+        yield from calls.endpoints()
+        return
+    for digest in digests:
+        yield from calls.endpoints(NameContains=digest)
+
+
+def _is_asked(name: str, digests: Mapping[str, UUID] | None) -> bool:
+    return names.endpoint_of(name) == name and (digests is None or name[-10:] in digests)
+
+
+def _has_changed(memory: Memory, listed: Mapping[str, Any]) -> bool:
+    known = memory.get(listed["EndpointName"])
+    if known is None or (known.live.status, known.live.modified) != (listed["EndpointStatus"], listed["LastModifiedTime"]):
+        return True
+    hides = known.live.is_moving or known.live.has_components
+    return hides and memory.clock() - known.at > MOVING_AGE
+
+
+def _asked(calls: Calls, memory: Memory, wanted: Collection[str]) -> dict[str, Seen]:
+    """Describe these, several at once where there are many; and ask in bundles which of them are scaled."""
+    if len(wanted) > 1:
+        with ThreadPoolExecutor(WORKERS, "sagemaker") as workers:
+            lives = list(workers.map(calls.endpoint, wanted))
+            found = [seen for seen in workers.map(lambda live: live and remember(calls, memory, live), lives) if seen]
+    else:
+        lives = [calls.endpoint(name) for name in wanted]
+        found = [seen for live in lives if live is not None and (seen := remember(calls, memory, live)) is not None]
+    _ask_scaling(calls, memory, [each for each in found if not each.live.is_moving])
+    return {each.live.name: memory.get(each.live.name) or each for each in found}
+
+
+def _ask_scaling(calls: Calls, memory: Memory, wanted: Collection[Seen]) -> None:
+    resources = {resource: each.live.name for each in wanted for resource in _resources(each)}
+    scaled = {resources[each["ResourceId"]] for each in calls.scalable(sorted(resources))} if resources else set()
+    for each in wanted:
+        memory.note_scaling(each.live.name, autoscaled=each.live.name in scaled)
+
+
+def _resources(seen: Seen) -> list[str]:
+    live = seen.live
+    if live.has_components:
+        return [component_resource(live.name)]
+    return [resource_of(live.name, each.name) for each in live.variants]
+
+
+def _refresh_one_thing(calls: Calls, memory: Memory, found: Collection[Mapping[str, Any]]) -> None:
+    """One call for what a listing can't show: who else scales them now, or instances that went without a word."""
+    now = memory.clock()
+    resting = [seen for each in found if not _has_changed(memory, each) and (seen := memory.get(each["EndpointName"]))]
+    unasked = sorted((each for each in resting if now - each.asked_at > RESTING_AGE), key=lambda each: each.asked_at)
+    if unasked:
+        _ask_scaling(calls, memory, _bundle(unasked))
+        return
+    oldest = min(resting, key=lambda each: each.at, default=None)
+    if oldest is not None and now - oldest.at > RESTING_AGE and (live := calls.endpoint(oldest.live.name)) is not None:
+        remember(calls, memory, live)
+
+
+def _bundle(wanted: Iterable[Seen]) -> list[Seen]:
+    """As many as one call takes."""
+    taken: list[Seen] = []
+    room = MOST_RESOURCES
+    for each in wanted:
+        room -= len(_resources(each))
+        if room < 0:
+            break
+        taken.append(each)
+    return taken

@@ -1,0 +1,113 @@
+"""What this process has seen of an account, so that a look asks only for what has changed since.
+
+Nothing rests on it: it is empty after a start, each worker has its own, and whatever may have changed is asked again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from .live import Component, Live
+
+MOST = 20_000
+# Seconds for which a thing that was just made may not be found everywhere (reliability.md F23).
+VISIBLE = 60.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An endpoint of ours. `autoscaled` says that a scalable target owns its number, `asked_at` when that was asked."""
+
+    uid: UUID
+    live: Live
+    component: Component | None
+    at: float
+    autoscaled: bool = False
+    asked_at: float = 0.0
+
+
+class Memory:
+    """Safe to share between threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._seen: dict[str, Seen] = {}
+        self._owners: dict[tuple[str, datetime], UUID | None] = {}
+        self._created: dict[str, float] = {}
+        self._tidied: dict[str, str] = {}
+
+    def get(self, name: str) -> Seen | None:
+        return self._seen.get(name)
+
+    def put(self, seen: Seen) -> None:
+        with self._lock:
+            if len(self._seen) >= MOST:
+                self._seen.clear()
+            self._seen[seen.live.name] = seen
+
+    def note_scaling(self, name: str, *, autoscaled: bool) -> None:
+        """What a step of ours has just found or made."""
+        with self._lock:
+            if name in self._seen:
+                self._seen[name] = replace(self._seen[name], autoscaled=autoscaled, asked_at=self.clock())
+
+    def note_created(self, name: str) -> None:
+        with self._lock:
+            self._created = {each: at for each, at in self._created.items() if self.clock() - at < VISIBLE}
+            self._created[name] = self.clock()
+
+    def is_new(self, name: str) -> bool:
+        """Whether we made it a moment ago, so that AWS may not show it everywhere yet."""
+        at = self._created.get(name)
+        return at is not None and self.clock() - at < VISIBLE
+
+    def tidied(self, name: str, state: str) -> bool:
+        """Whether it was tidied in this state before; notes that it is now."""
+        with self._lock:
+            if len(self._tidied) >= MOST:
+                self._tidied.clear()
+            was, self._tidied[name] = self._tidied.get(name), state
+        return was == state
+
+    def forget(self, name: str) -> None:
+        with self._lock:
+            self._seen.pop(name, None)
+            self._created.pop(name, None)
+            self._tidied.pop(name, None)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """After a complete listing."""
+        with self._lock:
+            for name in self._seen.keys() - set(names):
+                del self._seen[name]
+
+    def owner(self, live: Live, ask: Callable[[], UUID | None]) -> UUID | None:
+        """Whose endpoint it is by its tags, asked once: one that is made anew under the same name has another time."""
+        key = (live.arn, live.created)
+        if key not in self._owners:
+            found = ask()
+            with self._lock:
+                if len(self._owners) >= MOST:
+                    self._owners.clear()
+                self._owners[key] = found
+        return self._owners[key]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._seen.clear()
+            self._owners.clear()
+            self._created.clear()
+            self._tidied.clear()
+
+
+_memories: dict[tuple[UUID, str], Memory] = {}
+
+
+def memory_of(account: UUID, region: str) -> Memory:
+    return _memories.setdefault((account, region), Memory())

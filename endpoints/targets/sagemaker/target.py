@@ -1,0 +1,115 @@
+"""SageMaker endpoints as a place. The files beside this one do the work; here AWS's errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.utils.functional import cached_property
+
+from clusters.drivers.aws import aws_for
+from clusters.models import AwsPlace, Cluster
+from endpoints.explaining import Evidence
+from endpoints.targets.base import LOG_LINES, Check, Follow, ModelFacts, Observation, Plan, Spec
+
+from .bodies import Bodies, bodies_of
+from .calls import Calls
+from .checks import checks
+from .errors import told
+from .evidence import evidence, read_log
+from .look import observe, observe_named, remember
+from .memory import Memory, memory_of
+from .place import PlaceView, row_of, view_of
+from .planned import plan, shown
+from .removing import remove
+from .replicas import observation_of
+from .steps import Steps
+
+
+class SageMakerTarget:
+    """The target of an account and region. Implements Target and Scales of endpoints.targets.base."""
+
+    max_replicas = 64
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        # What a step of this very object has just looked at, so that the look after it need not ask again.
+        self._just_seen: dict[UUID, Observation] = {}
+        self._names: dict[UUID, str] = {}
+        self._unfinished: set[UUID] = set()
+
+    @cached_property
+    def _row(self) -> AwsPlace:
+        return row_of(self.cluster)
+
+    @cached_property
+    def _place(self) -> PlaceView:
+        return view_of(self._row)
+
+    @cached_property
+    def _calls(self) -> Calls:
+        return Calls(aws_for(self._row.account, self._row.region))
+
+    @cached_property
+    def _memory(self) -> Memory:
+        return memory_of(self._row.account.uid, self._row.region)
+
+    def _made(self, spec: Spec) -> Bodies:
+        return bodies_of(spec, self._place)
+
+    def render(self, spec: Spec) -> list[dict[str, Any]]:
+        """For people: no secret's value is in it."""
+        with told():
+            return shown(spec, self._made(spec))
+
+    def plan(self, spec: Spec) -> Plan:
+        with told():
+            return plan(self._calls, spec, self._made(spec))
+
+    def checks(self, spec: Spec, model: ModelFacts) -> tuple[Check, ...]:
+        with told():
+            return checks(self._calls, self._place, spec, model)
+
+    def apply(self, spec: Spec) -> None:
+        self._just_seen.pop(spec.uid, None)
+        self._names[spec.uid] = spec.external_name
+        self._unfinished.add(spec.uid)
+        with told():
+            steps = Steps(self._calls, self._memory, spec, self._made(spec))
+            live = steps.apply()
+            if live is not None and not steps.changed:
+                seen = remember(self._calls, self._memory, live)
+                if seen is not None:
+                    self._just_seen[spec.uid] = observation_of(seen, self._place)
+        self._unfinished.discard(spec.uid)
+
+    def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
+        with told():
+            seen = self._observe(uids)
+        # A step that failed has left something to do, however well the endpoint looks.
+        return {uid: replace(each, follow=Follow.STEP) if uid in self._unfinished else each for uid, each in seen.items()}
+
+    def _observe(self, uids: Collection[UUID] | None) -> dict[UUID, Observation]:
+        if uids is not None and len(uids) == 1:
+            uid = next(iter(uids))
+            if uid in self._just_seen:
+                return {uid: self._just_seen.pop(uid)}
+            if uid in self._names:
+                return observe_named(self._calls, self._memory, self._place, uid, self._names[uid])
+        return observe(self._calls, self._memory, self._place, uids)
+
+    def remove(self, spec: Spec) -> None:
+        self._just_seen.pop(spec.uid, None)
+        self._names[spec.uid] = spec.external_name
+        with told():
+            remove(self._calls, self._memory, spec)
+
+    def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False, lines: int = LOG_LINES) -> str:
+        with told():
+            return read_log(self._calls, spec, replica=replica, previous=previous, lines=lines)
+
+    def evidence(self, spec: Spec, *, deep: bool = True) -> Evidence:
+        with told():
+            return evidence(self._calls, self._memory, self._place, spec, deep=deep)
