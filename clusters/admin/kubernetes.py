@@ -184,8 +184,10 @@ def action_names(place: Cluster) -> tuple[str, ...]:
     """The buttons that make sense on a place's page."""
     if place.kind == ClusterKind.HOSTS:
         return ("add_host",)
+    in_aws = getattr(place, "aws", None) is not None
     if place.kind not in KUBERNETES_KINDS:
-        return ()
+        return ("test_connection",) if in_aws else ()
     access = access_of(place)
     agent = ("add_agent",) if access and access.through == Through.AGENT else ()
-    return (*agent, *(("test_connection", "refresh") if access else ()), "forget")
+    size = ("resize",) if in_aws else ()
+    return (*agent, *(("test_connection", "refresh") if access else ()), *size, "forget")

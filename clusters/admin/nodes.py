@@ -10,10 +10,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
 
+from clusters import services
 from clusters.models import Accelerator, Cluster, Node
-from portal.tenancy.adminkit import ViewOnlyAdmin, status_badge
+from portal.tenancy.adminkit import ViewOnlyAdmin, actor_of, confirmed, status_badge
+from portal.tenancy.errors import Conflict
 
+from .aws_places import RepairForm, node_health
 from .figures import cpu_cell, gib, gpu_cell, memory_cell, nodes_with_capacity
+
+
+def repair(request: HttpRequest, row: Node, how: services.Repair) -> None:
+    """One machine. Raises PortalError, also where AWS refuses just this one."""
+    for answer in services.repair(actor_of(request), row.cluster, [row], how):
+        if answer.problem:
+            raise Conflict(answer.problem, code="aws_refused")
 
 
 class ReadOnlyInline(TabularInline):  # type: ignore[misc]  # unfold has no types
@@ -31,8 +41,8 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]  # unfold has no type
 
 class NodeInline(ReadOnlyInline):
     model = Node
-    fields = ("name", "ready", "cpu", "memory", "gpu_room", "message")
-    readonly_fields = fields
+    fields: tuple[str, ...] = ("name", "ready", "cpu", "memory", "gpu_room", "message")
+    readonly_fields: tuple[str, ...] = fields
     show_change_link = True
     per_page = 20
 
@@ -50,6 +60,17 @@ class NodeInline(ReadOnlyInline):
     @admin.display(description=gettext_lazy("GPUs"))
     def gpu_room(self, row: Any) -> SafeString | str:
         return gpu_cell(row)
+
+
+class MachineInline(NodeInline):
+    """The nodes of a HyperPod cluster, with what AWS says of their machines."""
+
+    fields = ("name", "ready", "instance_group", "health", "cpu", "memory", "gpu_room", "message")
+    readonly_fields = fields
+
+    @admin.display(description=gettext_lazy("in AWS"))
+    def health(self, row: Node) -> SafeString | str:
+        return node_health(row.instance_status, row.instance_message)
 
 
 class AcceleratorInline(ReadOnlyInline):
@@ -77,8 +98,40 @@ class NodeAdmin(ViewOnlyAdmin):
     ordering = ("cluster", "name")
     fields = ("name", "cluster", "state", "cpu", "memory", "gpu_memory", "gpu_model", "gpus_in_use", "disk", "taint_list",
               "labels", "message")
-    readonly_fields = fields
+    readonly_fields = (*fields, "instance_id", "instance_group", "health")
     inlines = (AcceleratorInline,)
+    actions = ("reboot", "replace")
+    actions_detail = ("reboot", "replace")
+
+    def get_fields(self, request: HttpRequest, obj: Node | None = None) -> Any:
+        if obj is None or not obj.instance_id:
+            return self.fields
+        return (*self.fields[:3], ("instance_id", "instance_group"), "health", *self.fields[3:])
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Only machines of AWS can be rebooted and replaced."""
+        row = self.find_row(request, str(object_id))
+        return super().get_actions_detail(request, object_id) if row and row.instance_id else []
+
+    def row_note(self, row: Node) -> str:
+        return " · ".join(filter(None, (str(row.cluster), row.instance_group, row.instance_id, row.instance_status)))
+
+    @confirmed(gettext_lazy("Reboot"), permission="clusters.repair_node", form=RepairForm, repeatable=True, danger=True,
+               icon="restart_alt", explain=gettext_lazy(
+                   "AWS restarts the machine cleanly. Its disks stay; whatever runs on it is interrupted for some minutes."))
+    def reboot(self, request: HttpRequest, row: Node, known: bool) -> None:
+        repair(request, row, services.Repair.REBOOT)
+
+    @confirmed(gettext_lazy("Replace"), permission="clusters.repair_node", form=RepairForm, repeatable=True, danger=True,
+               typed_name=True, icon="swap_horiz", explain=gettext_lazy(
+                   "AWS ends the machine and starts another one of the same kind. Everything on its disks is lost for "
+                   "good, such as weights that were cached there."))
+    def replace(self, request: HttpRequest, row: Node, known: bool) -> None:
+        repair(request, row, services.Repair.REPLACE)
+
+    @admin.display(description=gettext_lazy("in AWS"), ordering="instance_status")
+    def health(self, row: Node) -> SafeString | str:
+        return node_health(row.instance_status, row.instance_message)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         first = Accelerator.objects.filter(node=OuterRef("pk")).order_by("index").values("model")[:1]
@@ -86,6 +139,8 @@ class NodeAdmin(ViewOnlyAdmin):
 
     @admin.display(description=gettext_lazy("state"), ordering="ready")
     def state(self, row: Node) -> SafeString:
+        if row.instance_id and not row.has_joined:
+            return status_badge(row.instance_status or _("not in the cluster"), "late")
         if not row.ready:
             return status_badge(_("not ready"), "bad")
         return status_badge(_("ready"), "good") if row.schedulable else status_badge(_("takes no new pods"), "warn")

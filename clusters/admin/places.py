@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from clusters import services
 from clusters.models import Cluster, Host
-from clusters.states import KUBERNETES_KINDS, HostState, Reach
+from clusters.states import KUBERNETES_KINDS, ClusterKind, HostState, Reach
 from portal.tenancy.adminkit import (
     ConfirmForm,
     PortalAdmin,
@@ -25,14 +25,16 @@ from portal.tenancy.adminkit import (
     actor_of,
     confirmed,
     is_operator,
+    sheet,
     shown_once,
     status_badge,
 )
 from portal.tenancy.errors import PortalError
 
-from . import kubernetes
+from . import aws_places, kubernetes
+from .aws_import import ImportPage
 from .figures import cpu_cell, gpu_cell, memory_cell, places_with_capacity
-from .nodes import NodeInline
+from .nodes import MachineInline, NodeInline
 
 
 class AddHostForm(ConfirmForm):
@@ -59,31 +61,38 @@ def agent_install_command() -> str:
 
 
 @admin.register(Cluster)
-class ClusterAdmin(PortalAdmin):
-    form = kubernetes.PlaceForm
+class ClusterAdmin(ImportPage, PortalAdmin):
+    form = aws_places.AwsPlaceForm
     list_display = ("name", "kind", "workspace", "connection", "hosts", "cpu", "memory", "gpu_memory", "looked_at")
     list_filter = ("kind", WorkspaceFilter, "paused")
-    list_select_related = ("workspace", "access")
+    list_select_related = ("workspace", "access", "aws__account")
+    actions_list = ("import_hyperpod",)
     search_fields = ("name", "description")
     autocomplete_fields = ("workspace",)
     ordering = ("name",)
     base = (None, {"fields": ("name", "kind", "workspace", "description", "paused")})
     capacity = ("hosts", "cpu"), ("memory", "gpu_memory")
-    seen = ("hosts", "cpu", "memory", "gpu_memory", "message", *kubernetes.FOUND)
+    seen = ("hosts", "cpu", "memory", "gpu_memory", "message", *kubernetes.FOUND, *aws_places.FOUND)
     # Of rooms above, which add theirs; shown on places with a Kubernetes API.
     more_inlines: ClassVar[list[Any]] = []
-    actions_detail = ("add_host", "add_agent", "test_connection", "refresh", "forget")
+    actions_detail = ("add_host", "add_agent", "test_connection", "refresh", "resize", "forget")
 
     def get_fieldsets(self, request: HttpRequest, obj: Cluster | None = None) -> Any:
         folded = obj is not None and kubernetes.access_of(obj) is not None
         entry = (gettext_lazy("Kubernetes connection"), {
-            "fields": kubernetes.CONNECTION, "classes": ("collapse",) if folded else ()})
+            "fields": kubernetes.CONNECTION, "classes": ("of-kubernetes", *(("collapse",) if folded else ()))})
+        aws = aws_places.fieldsets_of(obj)
         if obj is None:
-            return (None, {"fields": ("name", "kind", "workspace", "description")}), entry
-        if obj.kind not in KUBERNETES_KINDS:
+            return (None, {"fields": ("name", "kind", "workspace", "description", "kinds")}), entry, *aws
+        if obj.kind == ClusterKind.HOSTS:
             return self.base, (gettext_lazy("What is there"), {"fields": (*self.capacity, "message")})
+        of_aws = ("in_aws", *(("instance_groups", "features") if obj.kind == ClusterKind.HYPERPOD else ()))
+        side = ((gettext_lazy("In AWS"), {"fields": of_aws}),) if aws_places.side_of(obj) else ()
+        if obj.kind not in KUBERNETES_KINDS:
+            return self.base, *side, *aws
         found = {"fields": ("connected", ("kubernetes_version", "cpu"), *self.capacity[1:], "capabilities", "rights")}
-        return (self.base, (gettext_lazy("What is there"), found), entry,
+        own = (entry,) if kubernetes.CONNECTION[0] in aws_places.fields_of(obj) else ()
+        return (self.base, *side, (gettext_lazy("What is there"), found), *own, *aws,
                 (gettext_lazy("How it is used"), {"fields": kubernetes.CHOICES}))
 
     def get_urls(self) -> list[Any]:
@@ -101,12 +110,15 @@ class ClusterAdmin(PortalAdmin):
             n_hosts=hosts_count(), n_ready=hosts_count(state=HostState.READY))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("name", "kind", *self.seen) if obj else ()
+        return ("name", "kind", *self.seen) if obj else ("kinds",)
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
         if obj is None:
             return []
-        return [NodeInline, *(self.more_inlines if obj.kind in KUBERNETES_KINDS else ())]
+        if obj.kind == ClusterKind.SAGEMAKER:
+            return []
+        nodes = MachineInline if aws_places.side_of(obj) else NodeInline
+        return [nodes, *(self.more_inlines if obj.kind in KUBERNETES_KINDS else ())]
 
     # A shared place is everybody's: only operators write here, whatever single rights a member of staff has.
 
@@ -131,6 +143,7 @@ class ClusterAdmin(PortalAdmin):
     def save_model(self, request: HttpRequest, obj: Cluster, form: Any, change: bool) -> None:
         services.put_place(actor_of(request), obj)
         kubernetes.save_connection(request, obj, form)
+        aws_places.save_side(request, obj, form)
 
     def delete_model(self, request: HttpRequest, obj: Cluster) -> None:
         services.delete_place(actor_of(request), obj)
@@ -143,7 +156,7 @@ class ClusterAdmin(PortalAdmin):
 
     @admin.display(description=gettext_lazy("connection"), ordering="access__reach")
     def connection(self, row: Cluster) -> SafeString | str:
-        return kubernetes.connection_cell(row)
+        return aws_places.connections_cell(row)
 
     @admin.display(description=gettext_lazy("connection"))
     def connected(self, row: Cluster) -> SafeString | str:
@@ -160,6 +173,22 @@ class ClusterAdmin(PortalAdmin):
     @admin.display(description=gettext_lazy("missing rights"))
     def rights(self, row: Cluster) -> SafeString | str:
         return kubernetes.rights_cell(row)
+
+    @admin.display(description=gettext_lazy("which kind"))
+    def kinds(self, row: Cluster | None = None) -> SafeString:
+        return sheet("portal/admin/place_kinds.html")
+
+    @admin.display(description=gettext_lazy("state"))
+    def in_aws(self, row: Cluster) -> SafeString | str:
+        return aws_places.aws_cell(row)
+
+    @admin.display(description=gettext_lazy("instance groups"))
+    def instance_groups(self, row: Cluster) -> SafeString | str:
+        return aws_places.groups_cell(row)
+
+    @admin.display(description=gettext_lazy("features"))
+    def features(self, row: Cluster) -> SafeString | str:
+        return aws_places.features_cell(row)
 
     @admin.display(description=gettext_lazy("CPU"), ordering="cpu")
     def cpu(self, row: Any) -> SafeString | str:
@@ -207,7 +236,7 @@ class ClusterAdmin(PortalAdmin):
             back=reverse("admin:clusters_cluster_change", args=[row.pk]))
 
     @confirmed(gettext_lazy("Test connection"), permission="change", immediate=True, repeatable=True, icon="network_check",
-               explain=gettext_lazy("Asks the cluster who we are there, what we may do, and which controllers it has. "
+               explain=gettext_lazy("Asks the place who we are there, what we may do, and which parts it has. "
                                     "Nothing is changed in it."))
     def test_connection(self, request: HttpRequest, row: Cluster) -> None:
         found = services.check_place(actor_of(request), row)
@@ -218,6 +247,12 @@ class ClusterAdmin(PortalAdmin):
                explain=gettext_lazy("Looks again at the nodes and at what pods ask of them."))
     def refresh(self, request: HttpRequest, row: Cluster) -> None:
         services.refresh_place(actor_of(request), row)
+
+    @confirmed(gettext_lazy("Change the size of a group of"), permission="clusters.resize_cluster", immediate=True,
+               repeatable=True, form=aws_places.ResizeForm, icon="open_in_full", explain=gettext_lazy(
+                   "AWS adds or takes away machines. That takes minutes, and AWS has the last word: see the state below."))
+    def resize(self, request: HttpRequest, row: Cluster, group: str, count: int, known: bool = False) -> None:
+        services.resize(actor_of(request), row, group, count)
 
     @confirmed(gettext_lazy("Forget"), permission="clusters.delete_cluster", form=kubernetes.ForgetForm, danger=True,
                typed_name=True, immediate=True, icon="delete", explain=gettext_lazy(

@@ -108,7 +108,7 @@ def _require_unused(place: Cluster) -> None:
 def _take_cluster(actor: Actor, place: Cluster, side: AwsPlace, given: Mapping[str, Any]) -> None:
     """Name the cluster that the next look asks AWS for; the way to its Kubernetes API comes with the answer."""
     for name in OF_SAGEMAKER:
-        if given.get(name):
+        if given.get(name) and name != "bucket":
             raise Invalid(_("This is for SageMaker endpoints only."), field=name)
     name = given.get("hyperpod_name") or side.hyperpod_name
     if not name:
