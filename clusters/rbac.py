@@ -49,6 +49,7 @@ class Right:
         return f"{plural}.{self.kind.group}" if self.kind.group else plural
 
 
+_OF_HYPERPOD = (kinds.INFERENCE_ENDPOINT_CONFIG, kinds.JUMPSTART_MODEL)
 WIDE: tuple[Right, ...] = (
     Right(kinds.NAMESPACE, (*READ, "create", "patch")),
     Right(kinds.ROLE_BINDING, APPLY),
@@ -67,7 +68,9 @@ WIDE: tuple[Right, ...] = (
     Right(kinds.DATASET, ("list",), needs="dataset"),
     Right(kinds.VLLM_CLUSTER, READ, needs="vllmcluster"),
     Right(kinds.VLLM_CLUSTER, ("patch",), "status", needs="vllmcluster"),
-    Right(kinds.INFERENCE_ENDPOINT_CONFIG, ("list",), needs="hyperpod"),
+    *(Right(kind, ("list",), needs="hyperpod") for kind in _OF_HYPERPOD),
+    # The operator's load balancers are in its own namespace.
+    Right(kinds.INGRESS, ("list",), needs="hyperpod"),
 )
 IN_WORKSPACES: tuple[Right, ...] = (
     *(Right(kind, OWN) for kind in (
@@ -78,6 +81,8 @@ IN_WORKSPACES: tuple[Right, ...] = (
     Right(kinds.RESOURCE_QUOTA, (*APPLY, "list")),
     Right(kinds.POD, (*READ, "delete")),
     Right(kinds.POD, ("get",), "log"),
+    # The operator's figures come from a port of each pod.
+    Right(kinds.POD, ("get",), "proxy", needs="hyperpod"),
     Right(kinds.SERVICE, ("get", "create"), "proxy"),
     Right(kinds.EVENT, READ),
     Right(kinds.SCALED_OBJECT, OWN, needs="keda"),
@@ -89,7 +94,8 @@ IN_WORKSPACES: tuple[Right, ...] = (
     Right(kinds.DATASET, OWN, needs="dataset"),
     Right(kinds.SERVICE_MONITOR, OWN, needs="prometheus"),
     Right(kinds.POD_MONITOR, OWN, needs="prometheus"),
-    Right(kinds.INFERENCE_ENDPOINT_CONFIG, OWN, needs="hyperpod"),
+    *(Right(kind, OWN, needs="hyperpod") for kind in _OF_HYPERPOD),
+    *(Right(kind, ("patch",), "scale", needs="hyperpod") for kind in _OF_HYPERPOD),
 )
 # Where shared copies lie: Datasets, their tokens, and what their loaders say. Part of IN_WORKSPACES, which is tested.
 IN_MODELS: tuple[Right, ...] = (

@@ -74,6 +74,7 @@ class Cause(StrEnum):
     NETWORK = "NetworkFault"
     AUTOSCALER = "AutoscalerFailing"
     ROUTE = "RouteNotAccepted"
+    OPERATOR = "OperatorFailed"
     ERROR = "Error"
 
 

@@ -68,8 +68,6 @@ INGRESS = Kind("networking.k8s.io", "v1", "ingresses", "Ingress")
 INFERENCE_ENDPOINT_CONFIG = Kind(
     "inference.sagemaker.aws.amazon.com", "v1", "inferenceendpointconfigs", "InferenceEndpointConfig")
 JUMPSTART_MODEL = Kind("inference.sagemaker.aws.amazon.com", "v1", "jumpstartmodels", "JumpStartModel")
-SAGEMAKER_REGISTRATION = Kind(
-    "inference.sagemaker.aws.amazon.com", "v1", "sagemakerendpointregistrations", "SageMakerEndpointRegistration")
 
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in list(globals().values()) if isinstance(kind, Kind)}
 

@@ -81,9 +81,13 @@ GHOSTS: Mapping[str, str] = MappingProxyType({
 _OF_THE_ENGINE = re.compile(r"\b(?:vllm|sglang):|\bDCGM_")
 
 
-def query(engine: str, signal: str, namespace: str, name: str) -> str:
-    """The query for the pods of a StatefulSet or the leaders of a LeaderWorkerSet. Raises KeyError."""
-    pods = f'{{namespace="{namespace}",pod=~"{name.replace(".", "[.]")}-[0-9]+"}}'
+# What follows the workload's name in the names of its pods: of a StatefulSet or LeaderWorkerSet's leaders, of a Deployment.
+NUMBERED, HASHED = "[0-9]+", "[a-z0-9]+-[a-z0-9]+"
+
+
+def query(engine: str, signal: str, namespace: str, name: str, tail: str = NUMBERED) -> str:
+    """The query for the pods of a workload. Raises KeyError."""
+    pods = f'{{namespace="{namespace}",pod=~"{name.replace(".", "[.]")}-{tail}"}}'
     return SIGNALS[signal].queries[engine].replace(PODS, pods)
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from clusters.models import Cluster
-from clusters.states import ClusterKind
+from clusters.states import KUBERNETES_KINDS
 from endpoints.models import Endpoint, Event
 from endpoints.planning.paths import IGNORED, REPLICAS
 from endpoints.states import MAX_CORRECTIONS, SERVING, Cause, DriftPolicy, Wish
@@ -36,7 +36,7 @@ MOST_KEPT = 50
 
 def ring_for_drift() -> int:
     """Have every place looked at that others can change as well; how many places."""
-    places = list(Endpoint.objects.filter(cluster__kind=ClusterKind.KUBERNETES, wish=Wish.RUNNING).order_by()
+    places = list(Endpoint.objects.filter(cluster__kind__in=KUBERNETES_KINDS, wish=Wish.RUNNING).order_by()
                   .values_list("cluster_id", flat=True).distinct())
     for pk in places:
         after_commit("endpoints.tasks.find_drift", pk)
