@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from portal.tenancy.actor import PORTAL
+
 from . import services
-from .models import AwsPlace, Cluster
+from .models import AwsAccount, AwsPlace, Cluster
 
 
 @shared_task
@@ -43,3 +45,11 @@ def look_at_aws_place(side_id: int) -> None:
     side = AwsPlace.objects.filter(pk=side_id).select_related("account", "cluster").first()
     if side is not None:
         services.look_at_place(side)
+
+
+@shared_task
+def check_aws_account(uid: str) -> None:
+    """Test an account's way in after it was changed."""
+    account = AwsAccount.objects.filter(uid=uid).first()
+    if account is not None:
+        services.check_account(PORTAL, account)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from ninja import NinjaAPI
 
 from clusters.api import router as places
+from clusters.aws_api import router as aws_accounts
 from endpoints.api import router as endpoints
 from endpoints.deepinfer import router as deployments
 from endpoints.governance_api import router as governance
 from endpoints.hub.api import router as hub_calls
+from endpoints.measures_api import router as figures
 from endpoints.plan_api import router as plans
 from endpoints.scaling_api import router as scaling
 from models_catalog.api import router as catalogue
@@ -23,7 +25,7 @@ api = NinjaAPI(
     description="Deploy models and look after them. Keys: `Authorization: Bearer sk-…`. See docs/api.md.",
 )
 # “/endpoints/plan” comes before “/endpoints/{uid}”.
-for _router in (workspaces, places, catalogue, plans, scaling, governance, endpoints):
+for _router in (workspaces, places, aws_accounts, catalogue, plans, scaling, governance, figures, endpoints):
     api.add_router("", _router)
 shape_errors(api, error_response)
 

@@ -45,7 +45,7 @@ __all__ = [
 
 TOTAL_SECONDS = 30.0  # of one call with all its repetitions (reliability.md F19)
 ATTEMPTS, PROBE_ATTEMPTS = 4, 2
-FIRST_PAUSE = 0.2     # seconds, doubled for each repetition
+FIRST_PAUSE = 0.1     # seconds, doubled before each repetition
 ROLE_SECONDS = 3600   # the longest session of a role that another role assumes
 KEPT_SECONDS = 600    # botocore renews temporary credentials before they have less left
 ANEW_SECONDS = 60.0   # a session that somebody else refuses is begun anew so often at most
@@ -76,6 +76,7 @@ class Identity:
     access_key_id: str
     sealed: str = field(repr=False)
     endpoint: str
+    account_id: str = ""  # where its places are; "" is not known yet
 
 
 class Aws:
@@ -93,6 +94,7 @@ class Aws:
         self._base: Any = None  # signs in; where a role is assumed, `_own` is its session, else both are the same
         self._own: Any = None
         self._signed_in_at = 0.0
+        self._is_the_account = not identity.account_id
         self.tokens = Tokens(clock)
 
     def __repr__(self) -> str:
@@ -215,9 +217,22 @@ class Aws:
 
     def _signed_call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         self._frozen(self._credentials())  # its errors are about signing in, not about this call
+        if service != "sts":
+            self._require_account()
         around: AbstractContextManager[None] = nullcontext() if _READS.match(operation) else outside_call()
         with around:
             return self._repeated(service, operation, params)
+
+    def _require_account(self) -> None:
+        """Keys say nothing about whose they are, and in another account every endpoint would look deleted."""
+        if self._is_the_account:
+            return
+        identity, is_role = self._identity, self._identity.sign_in == SignIn.ROLE
+        found = identity.role_arn.split(":")[4] if is_role else self._repeated("sts", "get_caller_identity", {})["Account"]
+        if found != identity.account_id:
+            raise AwsError(AwsProblem.AUTH, _("This signs in to the AWS account %(new)s, but its places are in %(old)s. Enter "
+                                              "that account's keys or role.") % {"new": found, "old": identity.account_id})
+        self._is_the_account = True
 
     def _repeated(self, service: str, operation: str, params: dict[str, Any], *, is_base: bool = False) -> dict[str, Any]:
         client, gate = self._client(service, is_base=is_base), self._gates[service]
@@ -227,10 +242,10 @@ class Aws:
             try:
                 answer = self._once(client, service, operation, params)
             except AwsError as error:
-                if attempt == attempts or self._clock() > end or not _is_worth_repeating(error):
+                if attempt >= min(attempts, _attempts_for(error)) or self._clock() > end:
                     gate.failed(error)
                     raise
-                self._sleep(FIRST_PAUSE * 2**attempt * (0.5 + 0.5 * random.random()))
+                self._sleep(FIRST_PAUSE * 2.0**attempt * (0.5 + 0.5 * random.random()))
             else:
                 gate.passed()
                 return answer
@@ -278,11 +293,12 @@ def _why(error: Any, errors: Any) -> str:
     return "refused" if isinstance(error, errors.EndpointConnectionError) else "reset"
 
 
-def _is_worth_repeating(error: AwsError) -> bool:
-    """A throttled call was not made; one that broke may have been, so that only looking is repeated."""
+def _attempts_for(error: AwsError) -> int:
+    """A throttled call was not made; one that broke may have been, so that only looking is repeated, once."""
     if error.problem is AwsProblem.THROTTLED:
-        return True
-    return error.problem is AwsProblem.UNREACHABLE and bool(_READS.match(error.operation) or error.operation == "assume_role")
+        return ATTEMPTS
+    looks = bool(_READS.match(error.operation)) or error.operation == "assume_role"
+    return 2 if error.problem is AwsProblem.UNREACHABLE and looks else 1
 
 
 @dataclass(frozen=True)
@@ -331,7 +347,7 @@ def eks_token(aws: Aws, eks_name: str, *, fresh: bool = False) -> str:
 
 def _identity(account: AwsAccount, region: str) -> Identity:
     return Identity(account.uid, region, account.sign_in, account.role_arn, account.external_id, account.access_key_id,
-                    account.secret_access_key, settings.PORTAL_AWS_ENDPOINT)
+                    account.secret_access_key, settings.PORTAL_AWS_ENDPOINT, account.account_id)
 
 
 def _secret(account: AwsAccount) -> str:

@@ -1,6 +1,8 @@
 """Verbs on places and hosts. The doors (admin, API, agent, tasks) call these and nothing else."""
 
 from .ask import check_place, refresh_place
+from .aws_accounts import change_account, create_account, delete_account, put_account
+from .aws_check import AccountCheck, check_account
 from .aws_places import (
     Found,
     Repair,
@@ -33,13 +35,14 @@ from .tunnel import authenticate_tunnel, tunnel_keys
 from .wake import waiting_room
 
 __all__ = [
-    "Check", "Found", "NameTaken", "Refusal", "Repair", "RepairAnswer", "SignedCall", "Superseded", "access_of",
-    "agent_manifest_for", "authenticate", "authenticate_cluster_agent", "authenticate_tunnel", "calls_room",
-    "change_place", "check_access", "check_place", "check_sagemaker", "configure", "connect", "connect_kubeconfig",
-    "connect_through_agent", "create_place", "credential_kind", "delete_place", "discover", "drain", "endpoints_on",
+    "AccountCheck", "Check", "Found", "NameTaken", "Refusal", "Repair", "RepairAnswer", "SignedCall", "Superseded",
+    "access_of", "agent_manifest_for", "authenticate", "authenticate_cluster_agent", "authenticate_tunnel",
+    "calls_room", "change_account", "change_place", "check_access", "check_account", "check_place",
+    "check_sagemaker", "configure", "connect", "connect_kubeconfig", "connect_through_agent", "create_account",
+    "create_place", "credential_kind", "delete_account", "delete_place", "discover", "drain", "endpoints_on",
     "enrol", "enrol_cluster", "enrol_this_machine", "ensure_namespace", "forget_host", "forget_namespace",
     "forget_place", "import_hyperpod", "is_empty", "look_at_all", "look_at_place", "make_enrolment_token",
-    "mark_lost_hosts", "note_reach", "orphans", "put_answer", "put_place", "refresh_inventories", "refresh_inventory",
-    "refresh_place", "repair", "require_deployable", "resize", "set_up", "set_up_aws", "sync", "take_calls",
-    "tunnel_keys", "undrain", "waiting_room", "who_is_hurt", "why_not_deployable",
+    "mark_lost_hosts", "note_reach", "orphans", "put_account", "put_answer", "put_place", "refresh_inventories",
+    "refresh_inventory", "refresh_place", "repair", "require_deployable", "resize", "set_up", "set_up_aws", "sync",
+    "take_calls", "tunnel_keys", "undrain", "waiting_room", "who_is_hurt", "why_not_deployable",
 ]

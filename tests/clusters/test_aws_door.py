@@ -211,7 +211,7 @@ def test_throttled_calls_are_repeated_a_few_times(aws_sim: AwsSimulator) -> None
     aws_sim.faults.throttle(times=3)
     aws.call("sagemaker", "create_model", ModelName="m", ExecutionRoleArn=ARN, PrimaryContainer={"Image": "i"})
     assert len(aws_sim.calls("sagemaker:CreateModel")) == 4
-    assert 0.5 < hands.now < 3
+    assert 0.5 < hands.now <= 1.4
 
 
 def test_while_an_account_is_throttled_nothing_is_sent(aws_sim: AwsSimulator) -> None:

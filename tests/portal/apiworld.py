@@ -6,9 +6,9 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any
 
-from clusters.models import Cluster, EnrolmentToken, Host
-from clusters.services import connect, make_enrolment_token
-from clusters.states import ClusterKind
+from clusters.models import AwsAccount, Cluster, EnrolmentToken, Host
+from clusters.services import connect, create_account, make_enrolment_token
+from clusters.states import ClusterKind, SignIn
 from endpoints import services
 from endpoints.models import Endpoint
 from models_catalog import services as catalogue
@@ -38,6 +38,7 @@ class World:
     member: Membership
     token: EnrolmentToken
     copy: ModelCopy
+    aws_account: AwsAccount
     secrets: list[str] = field(default_factory=list)
 
     def names(self) -> dict[str, str]:
@@ -50,7 +51,7 @@ class World:
             "vendor": "acme",
             "release": "vllm-cpu-test", "empty": str(self.empty.uid), "unused_vendor": "unused",
             "unused_release": "vllm-cpu-unused", "cluster": str(self.kubernetes.uid),
-            "copy": str(self.copy.uid),
+            "copy": str(self.copy.uid), "aws_account": str(self.aws_account.uid),
         }
 
 
@@ -75,11 +76,17 @@ def make_world(cast: Cast) -> World:
                              cluster=make_cluster("alpha-scaling", workspace=cast.alpha, kind=ClusterKind.KUBERNETES))
     Artifact.objects.create(model=spare, kind=ArtifactKind.HUGGING_FACE, location="acme/alpha-spare")
     return World(
-        copy=make_copy(cast, scaled.wanted.profile.artifact, cluster),
+        aws_account=make_aws_account(cast), copy=make_copy(cast, scaled.wanted.profile.artifact, cluster),
         cast=cast, place=place, empty=make_cluster("alpha-empty", workspace=cast.alpha), kubernetes=cluster, host=host,
         model=model, spare=spare, artifact=artifact, profile=profile, unused=unused,
-        running=running, stopped=stopped, scaled=scaled, key=key, token=token, secrets=[text, token_text, cluster_token],
+        running=running, stopped=stopped, scaled=scaled, key=key, token=token,
+        secrets=[text, token_text, cluster_token, AWS_SECRET],
         member=Membership.objects.get(workspace=cast.alpha, user=cast.vera))
+
+
+def make_aws_account(cast: Cast) -> AwsAccount:
+    return create_account(cast.actor("operator"), name="alpha-aws", workspace=cast.alpha, region="us-east-1",
+                          sign_in=SignIn.KEYS, access_key_id="AKIACANARY0000000001", secret_access_key=AWS_SECRET)
 
 
 def make_copy(cast: Cast, artifact: Artifact, cluster: Cluster) -> ModelCopy:
@@ -108,6 +115,7 @@ def make_kubernetes(cast: Cast) -> tuple[Cluster, str]:
     return place, token
 
 
+AWS_SECRET = "canary-secret-access-key"
 AUTOSCALE: dict[str, Any] = {"max_replicas": 2, "triggers": [{"type": "cpu", "metadata": {"value": "80"}}]}
 NEW_ENDPOINT = {"workspace": "alpha", "name": "new", "place": "alpha-hosts", "profile": "alpha-chat-cpu"}
 NEW_PROFILE: dict[str, Any] = {

@@ -23,6 +23,11 @@ def plain_static_files(settings: Any) -> None:
     settings.STORAGES = STORAGES
 
 
+@pytest.fixture(autouse=True)
+def nobody_answers_for_aws(settings: Any) -> None:
+    settings.PORTAL_AWS_ENDPOINT = "http://127.0.0.1:1"
+
+
 @pytest.fixture
 def operator(cast: Cast) -> Client:
     return signed_in(cast.operator)

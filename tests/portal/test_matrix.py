@@ -78,6 +78,15 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("GET", "/places/{place}/hosts"): Entry(VIEW),
     ("GET", "/places/{place}/enrolment-tokens"): Entry(OPERATE),
     ("POST", "/places/{place}/enrolment-tokens"): Entry((404, 403, 403, 403, 201), {}, writes=1),
+    ("GET", "/aws-accounts"): Entry(LIST),
+    ("GET", "/aws-accounts/{aws_account}"): Entry(VIEW),
+    ("POST", "/aws-accounts"): Entry((403, 403, 403, 403, 201), {
+        "name": "new", "region": "us-west-2", "sign_in": "role", "role_arn": "arn:aws:iam::123456789012:role/portal"},
+        writes=1),
+    ("PATCH", "/aws-accounts/{aws_account}"): Entry(OPERATE, {"region": "eu-west-1"}, writes=1),
+    # Nobody answers for AWS in these tests.
+    ("POST", "/aws-accounts/{aws_account}/check"): Entry(OPERATE),
+    ("DELETE", "/aws-accounts/{aws_account}"): Entry((404, 403, 403, 403, 204), writes=1),
     ("GET", "/hosts/{host}"): Entry(VIEW),
     ("POST", "/hosts/{host}/drain"): Entry(OPERATE, writes=1),
     ("POST", "/hosts/{host}/resume"): Entry(OPERATE),
@@ -156,6 +165,8 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("POST", "/endpoints/plan"): Entry((422, 403, 200, 200, 200), NEW_ENDPOINT),
     ("POST", "/endpoints/{running}/plan"): Entry((404, 403, 200, 200, 200), {"replicas": 2}),
     ("GET", "/endpoints/{running}/replicas"): Entry(VIEW),
+    # Hosts keep no such figures.
+    ("GET", "/endpoints/{running}/measures"): Entry((404, 404, 404, 404, 404)),
     ("GET", "/endpoints/{running}/cluster-events"): Entry(VIEW),
 }
 # deepinfer's door takes keys only; each key belongs to its maker's workspace, the stranger's to `beta`.
