@@ -127,7 +127,9 @@ class Kube:
         return self._apply(manifest, "status", force=force)
 
     def _apply(self, manifest: Manifest, subresource: str, *, force: bool, dry_run: bool = False) -> Manifest:
-        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()} | ({"dryRun": "All"} if dry_run else {})
+        # Strict: a field that the cluster's schema does not know is refused, never dropped without a word.
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower(), "fieldValidation": "Strict",
+                 **({"dryRun": "All"} if dry_run else {})}
         call = _call_of("patch", manifest, subresource)
         return decode(self._send(call, "PATCH", query=query, body=manifest, content=APPLY, changes=not dry_run).body)
 
@@ -225,6 +227,12 @@ class Kube:
         if status >= 300:
             raise self._failed(error_of(call, Answer(status, {}, b"".join(chunks))), call)
         return _lines(chunks)
+
+    def read_pod(self, namespace: str, pod: str, port: int, path: str, *, most_bytes: int = LOG_BYTES) -> str:
+        """What a pod answers to a GET on one of its ports, by the API server's proxy."""
+        call = Call("get", POD, namespace, f"http:{pod}:{port}", "proxy")
+        answer = self._send(call, "GET", path=f"{POD.path(namespace, call.name, 'proxy')}{path}", most_bytes=most_bytes)
+        return answer.body.decode(errors="replace")
 
     # The way out.
 

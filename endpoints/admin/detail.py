@@ -15,10 +15,11 @@ from django.utils.translation import gettext as _
 
 from clusters.models import Engine
 from clusters.states import COLOURS as PHASE_COLOURS
-from clusters.states import HEARTBEAT, ClusterKind, Phase
+from clusters.states import AWS_KINDS, HEARTBEAT, ClusterKind, Phase
 from endpoints import services
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.states import COLOURS, Status
+from endpoints.targets.measuring import CONCURRENT, FIRST_BYTE, INVOCATIONS, LATENCY
 from models_catalog.choices import Task
 from portal.tenancy.adminkit import sheet, status_badge
 from portal.tenancy.text import clean
@@ -57,7 +58,20 @@ def parts(row: Any, *, ask: bool = True) -> dict[str, SafeString]:
                       contested=row.is_contested),
         "replicas": _replicas(row, ask=ask),
         "events": sheet("portal/admin/endpoint_events.html", events=_events(row), most=EVENTS),
+        **({"measures": _measures(row, ask=ask)} if row.cluster.kind in AWS_KINDS else {}),
     }
+
+
+def _measures(row: Endpoint, *, ask: bool) -> SafeString:
+    """The four figures of document 003, as the place keeps them."""
+    found = services.measures(row) if ask else None
+    if found is None:
+        return sheet("portal/admin/measures.html", later=True)
+    words = {INVOCATIONS: (_("calls"), ""), LATENCY: (_("time of a call"), "ms"), FIRST_BYTE: (_("to the first byte"), "ms"),
+             CONCURRENT: (_("running now"), "")}
+    figures = [(name, label, None if (value := found.values.get(name)) is None else f"{value:,.0f}", unit)
+               for name, (label, unit) in words.items()]
+    return sheet("portal/admin/measures.html", figures=figures, measured=found)
 
 
 def _replicas(row: Endpoint, *, ask: bool) -> SafeString:

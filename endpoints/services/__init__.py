@@ -6,6 +6,7 @@ from .following import follow_log
 from .governance import set_governance
 from .hub_deploy import deploy_hub
 from .hub_deploy import named as clusters_named
+from .measures import measures
 from .plan import Planned, approved_uid, plan, plan_change, plan_creation, require_unchanged
 from .reconcile import reconcile
 from .sweep import look_at_cluster, sweep
@@ -13,7 +14,7 @@ from .wishes import create, delete, deploy, follow, retry, roll_back, scale, set
 
 __all__ = [
     "Planned", "accept", "approved_uid", "clusters_named", "create", "delete", "deploy", "deploy_hub", "evidence",
-    "explain", "find_drift", "follow", "follow_log", "ignore", "logs", "look_at_cluster", "plan", "plan_change",
-    "plan_creation", "put_back", "reconcile", "require_unchanged", "retry", "ring_for_drift", "roll_back", "scale",
-    "set_autoscale", "set_governance", "start", "stop", "sweep", "update",
+    "explain", "find_drift", "follow", "follow_log", "ignore", "logs", "look_at_cluster", "measures", "plan",
+    "plan_change", "plan_creation", "put_back", "reconcile", "require_unchanged", "retry", "ring_for_drift",
+    "roll_back", "scale", "set_autoscale", "set_governance", "start", "stop", "sweep", "update",
 ]

@@ -13,6 +13,7 @@ from clusters.drivers.aws import aws_for
 from clusters.models import AwsPlace, Cluster
 from endpoints.explaining import Evidence
 from endpoints.targets.base import LOG_LINES, Check, Follow, ModelFacts, Observation, Plan, Spec
+from endpoints.targets.measuring import Measured
 
 from .bodies import Bodies, bodies_of
 from .calls import Calls
@@ -20,6 +21,7 @@ from .checks import checks
 from .errors import told
 from .evidence import evidence, read_log
 from .look import observe, observe_named, remember
+from .measures import measure
 from .memory import Memory, memory_of
 from .place import PlaceView, row_of, view_of
 from .planned import plan, shown
@@ -113,3 +115,7 @@ class SageMakerTarget:
     def evidence(self, spec: Spec, *, deep: bool = True) -> Evidence:
         with told():
             return evidence(self._calls, self._memory, self._place, spec, deep=deep)
+
+    def measure(self, spec: Spec) -> Measured:
+        with told():
+            return measure(self._calls.aws, spec)
