@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -18,11 +20,14 @@ from endpoints.states import Status
 from endpoints.targets import target_for
 from endpoints.targets.base import Observation, Target
 from models_catalog.models import Profile
+from tests.aws import make_sagemaker_place
 from tests.cast import GIB, Cast, make_cast, make_cluster, make_host, make_profile
 from tests.endpoints.agent_play import clear_stopped, drain, report
 from tests.endpoints.kubernetes.cluster_play import cluster_profile, left_over
+from tests.endpoints.sagemaker.play import INSTANCE, TURN, left, profile_for_sagemaker
 from tests.endpoints.test_faults import end_leases, worker_dies
 from tests.kube import make_kubernetes_place
+from tests.simulators.aws.server import AwsSimulator
 from tests.simulators.kubernetes.server import Simulator, cpu_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,6 +40,7 @@ class World(ABC):
 
     place: Cluster
     profile: Profile
+    options: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def work(self) -> None:
@@ -85,21 +91,47 @@ class Kubernetes(World):
         return [each for each in self.left(endpoint) if each.startswith("pods ")]
 
 
+class SageMaker(World):
+    options = MappingProxyType({"InstanceType": INSTANCE})
+
+    def __init__(self, sim: AwsSimulator) -> None:
+        self._sim = sim
+        sim.clock.freeze()
+        self.place = make_sagemaker_place(sim, "contract")
+        self.profile = profile_for_sagemaker("contract")
+
+    def work(self) -> None:
+        self._sim.clock.advance(TURN)
+
+    def left(self, endpoint: Endpoint) -> list[str]:
+        assert self._sim.world.misuses == []
+        return [each for each in left(self._sim) if endpoint.external_name in each]
+
+    def replicas(self, endpoint: Endpoint) -> list[str]:
+        there = self._sim.here().endpoints.get(endpoint.external_name)
+        return [f"{name}/{number}" for name, variant in (there.variants if there else {}).items()
+                for number in range(variant["count"])]
+
+
 @pytest.fixture(scope="module")
 def fast_sim() -> Iterator[Simulator]:
     with Simulator(nodes=[cpu_node("cpu-a")], speed=20.0) as sim:
         yield sim
 
 
-@pytest.fixture(params=["hosts", "kubernetes"])
+@pytest.fixture(params=["hosts", "kubernetes", "sagemaker"])
 def world(request: pytest.FixtureRequest, db: None) -> World:
-    return Hosts() if request.param == "hosts" else Kubernetes(request.getfixturevalue("fast_sim"))
+    if request.param == "hosts":
+        return Hosts()
+    if request.param == "sagemaker":
+        return SageMaker(request.getfixturevalue("aws_sim"))
+    return Kubernetes(request.getfixturevalue("fast_sim"))
 
 
 def new(world: World, cast: Cast, replicas: int = 2) -> Endpoint:
     name = f"e{Endpoint.objects.count()}"
     return services.create(cast.actor("alice"), cast.alpha, name=name, cluster=world.place, profile=world.profile,
-                           replicas=replicas)
+                           replicas=replicas, options=dict(world.options))
 
 
 def fresh(endpoint: Endpoint) -> Endpoint:
