@@ -8,23 +8,11 @@ from clusters.models import Cluster
 from endpoints import services
 from endpoints.models import Backend
 from endpoints.states import Status
-from tests.aws import make_sagemaker_place
 from tests.cast import Cast
 from tests.endpoints.sagemaker.play import fresh, gone, in_service, left, new_endpoint, until
 from tests.simulators.aws.server import AwsSimulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def sim(aws_sim: AwsSimulator) -> AwsSimulator:
-    aws_sim.clock.freeze()
-    return aws_sim
-
-
-@pytest.fixture
-def place(sim: AwsSimulator, db: None) -> Cluster:
-    return make_sagemaker_place(sim)
 
 
 def test_an_endpoint_comes_serves_and_goes(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
