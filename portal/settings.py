@@ -49,6 +49,8 @@ PORTAL_ALLOW_LOOPBACK = env.bool("PORTAL_ALLOW_LOOPBACK", DEBUG or is_loopback(u
 PORTAL_AGENT_IMAGE = env.str("PORTAL_AGENT_IMAGE", "inference-portal-agent:0.1.0")
 # "" calls AWS at its own addresses; else one address for all of its services.
 PORTAL_AWS_ENDPOINT = env.str("PORTAL_AWS_ENDPOINT", "").rstrip("/")
+# "" takes the prices that come with the portal.
+PORTAL_PRICE_BOOK = env.str("PORTAL_PRICE_BOOK", "")
 PORTAL_GATEWAY_URLS = env.list("PORTAL_GATEWAY_URLS", default=[])
 PORTAL_ENGINES_DIR = Path(env.str("PORTAL_ENGINES_DIR", str(BASE_DIR / ".engines")))
 
@@ -248,6 +250,7 @@ UNFOLD: dict[str, Any] = {
         ]},
         {"title": _("Places"), "separator": True, "items": [
             _page(_("Places"), "lan", "clusters_cluster", "clusters.view_cluster"),
+            _page(_("AWS accounts"), "cloud", "clusters_awsaccount", "clusters.view_awsaccount"),
             _page(_("Hosts"), "dns", "clusters_host", "clusters.view_host"),
             _page(_("Nodes"), "memory", "clusters_node", "clusters.view_node"),
             _page(_("Accelerators"), "developer_board", "clusters_accelerator", "clusters.view_accelerator"),
