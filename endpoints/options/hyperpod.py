@@ -30,8 +30,6 @@ OWN = ("entrance", "queue", "priorityClass")
 LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 # Where the images of these engines listen (facts.md 1.12, 2.5).
 PORTS = {EngineKind.VLLM: 8000, EngineKind.SGLANG: 8080, EngineKind.LMI: 8080}
-# About 14 pods fit on these, and HyperPod's own add-ons need them (facts.md 1.13).
-SMALL = frozenset({"ml.g5.xlarge", "ml.g5.2xlarge", "ml.g4dn.xlarge", "ml.g4dn.2xlarge", "ml.p3.2xlarge"})
 CACHES = ("redis", "tieredstorage")
 TIERS = ("sagemakerEndpoint", "loadBalancer", "modelPod")
 
@@ -125,17 +123,6 @@ def _placement(case: Case) -> Iterator[Problem]:
         yield Problem("instanceType", _now("Say where it runs: an instanceType, instanceTypes in order, or a nodeAffinity."))
     if len(given) > 1:
         yield Problem(given[1], _now("Only one of %(ways)s can be given.") % {"ways": ", ".join(ways)})
-    for path in ("instanceType", "server.instanceType"):
-        if case.get(path) in SMALL:
-            yield _too_small(path, case.get(path))
-    for index, name in enumerate(case.options.get("instanceTypes") or ()):
-        if name in SMALL:
-            yield _too_small(f"instanceTypes.{index}", name)
-
-
-def _too_small(path: str, name: str) -> Problem:
-    return Problem(path, _now("%(type)s holds about 14 pods, and HyperPod's own add-ons need them: choose a larger type.")
-                   % {"type": name})
 
 
 def _cache(case: Case) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from clusters.drivers.kube import Kube
 from clusters.hyperpod import why_not_deployable
+from clusters.instances import instance_type
 from clusters.models import Cluster
 from endpoints.planning.facts import Facts
 from endpoints.planning.preflight import SHARED, ranked
@@ -71,6 +72,15 @@ def _types(spec: Spec, place: HyperPodPlace, facts: Facts) -> Iterator[Check]:
         yield Check("instances", True, _("The cluster has machines of type %(types)s.") % words)
 
 
+def _pods(spec: Spec, _place: HyperPodPlace, _facts: Facts) -> Iterator[Check]:
+    """A warning only: the cluster may have fewer add-ons than HyperPod brings."""
+    for name in types_of(spec):
+        known = instance_type(name)
+        if known is not None and known.too_small_for_hyperpod:
+            yield Check("pods", None, _("%(type)s holds about %(pods)d pods, and HyperPod's own add-ons need most of them: a "
+                                        "larger type is safer.") % {"type": name, "pods": known.pods})
+
+
 def _scaler(spec: Spec, _place: HyperPodPlace, facts: Facts) -> Iterator[Check]:
     if spec.autoscale is None:
         return
@@ -110,5 +120,5 @@ def _tolerations(spec: Spec, _place: HyperPodPlace, _facts: Facts) -> Iterator[C
 
 
 RULES: tuple[Callable[[Spec, HyperPodPlace, Facts], Iterator[Check]], ...] = (
-    _state, _types, _scaler, _tiers, _entrance, _tolerations,
+    _state, _types, _pods, _scaler, _tiers, _entrance, _tolerations,
 )
