@@ -1,5 +1,5 @@
 """The admin of places, nodes, hosts and engines."""
 
-from . import devices, engines, hosts, nodes, places
+from . import aws_accounts, devices, engines, hosts, nodes, places
 
-__all__ = ["devices", "engines", "hosts", "nodes", "places"]
+__all__ = ["aws_accounts", "devices", "engines", "hosts", "nodes", "places"]

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from clusters.models import KubernetesAccess, Node
+from clusters.models import AwsAccount, KubernetesAccess, Node
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint, Event
 from models_catalog.models import ModelCopy
@@ -23,7 +23,7 @@ PAGES = {
     "/admin/clusters/node/": 5, "/admin/clusters/engine/": 5, "/admin/tenancy/workspace/": 4, "/admin/tenancy/user/": 4,
     "/admin/clusters/accelerator/": 6, "/admin/clusters/enrolmenttoken/": 5, "/admin/endpoints/event/": 5,
     "/admin/endpoints/revision/": 4, "/admin/models_catalog/artifact/": 4, "/admin/tenancy/apikey/": 5,
-    "/admin/tenancy/auditentry/": 5, "/admin/models_catalog/modelcopy/": 6,
+    "/admin/tenancy/auditentry/": 5, "/admin/models_catalog/modelcopy/": 6, "/admin/clusters/awsaccount/": 5,
 }
 
 
@@ -44,6 +44,7 @@ def grow(world: World) -> None:
     for index in range(20):
         workspace = Workspace.objects.create(name=f"W{index}", slug=f"w{index}")
         place = make_cluster(f"place-{index}")
+        AwsAccount.objects.create(name=f"aws-{index}", workspace=workspace)
         cluster = make_cluster(f"cluster-{index}", kind=ClusterKind.KUBERNETES)
         KubernetesAccess.objects.create(cluster=cluster, server="https://10.0.0.1", version="v1.36.2")
         Node.objects.create(cluster=cluster, name=f"node-{index}", gpus=8, gpus_requested=3, simulated=bool(index % 2))

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from clusters.models import Claim, Cluster, Engine, Host
+from clusters.models import AwsAccount, Claim, Cluster, Engine, Host
 from clusters.services import make_enrolment_token
 from clusters.states import ClusterKind, Phase
 from endpoints import services
@@ -73,6 +73,8 @@ def make_world(cast: Cast) -> World:
     make_engine(ours, host)
     make_engine(theirs, host)
     Group.objects.create(name="operators")
+    AwsAccount.objects.create(name="shared-aws", region="us-east-1", role_arn="arn:aws:iam::123456789012:role/portal")
+    AwsAccount.objects.create(name="beta-secret-aws", region="us-east-1", workspace=cast.beta)
     make_enrolment_token(operator, shared)
     our_key, _text = tenancy.create_key(operator, cast.alpha, name="alpha key")
     their_key, _text = tenancy.create_key(operator, cast.beta, name="beta-secret key")
