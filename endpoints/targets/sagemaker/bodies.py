@@ -105,7 +105,10 @@ def deployment(spec: Spec) -> Body:
 
 
 def component(spec: Spec, variant: str) -> Body:
-    """The one component of the endpoint. What it needs of an instance is the profile's, unless the options say more."""
+    """The one component of the endpoint. What it needs of an instance is the profile's, unless the options say more.
+
+    One can't be made with no copies; it may go down to none later.
+    """
     wished, needed = spec.wanted.options["InferenceComponent"], spec.wanted.resources
     room = {"MinMemoryRequiredInMb": max(128, needed.memory_bytes // 2**20),
             **({"NumberOfCpuCoresRequired": max(0.25, needed.cpu_millis / 1000)} if needed.cpu_millis else {}),
@@ -115,7 +118,7 @@ def component(spec: Spec, variant: str) -> Body:
         "ComputeResourceRequirements": {**room, **wished.get("ComputeResourceRequirements", {})}}
     tags = {**names.tags_of(spec), names.ATTEMPT: names.attempt_of(spec)}
     return {"InferenceComponentName": spec.external_name, "EndpointName": spec.external_name, "VariantName": variant,
-            "Specification": specification, "RuntimeConfig": {"CopyCount": spec.replicas}, "Tags": names.as_list(tags)}
+            "Specification": specification, "RuntimeConfig": {"CopyCount": max(1, spec.replicas)}, "Tags": names.as_list(tags)}
 
 
 def _managed(spec: Spec) -> Body:

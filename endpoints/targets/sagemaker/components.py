@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from clusters.drivers.aws_errors import AwsError, AwsProblem
-from endpoints.targets.base import Spec
+from endpoints.states import Cause
+from endpoints.targets.base import Spec, TargetError
 
 from . import scaling
 from .bodies import Bodies, Body
@@ -33,7 +36,7 @@ class ComponentSteps:
         elif there.is_moving:
             return False
         elif there.status == FAILED:
-            self._make_anew(there)
+            self._after_failure(there)
         elif there.model != self.wish["Specification"]["ModelName"]:
             self._update(there)
         else:
@@ -51,10 +54,17 @@ class ComponentSteps:
             if error.problem is not AwsProblem.TAKEN:  # Else it was made a moment ago, and is not to be seen yet.
                 raise
 
-    def _make_anew(self, there: Component) -> None:
-        if not was_tried(self.calls.tags(there.arn), self.spec):
-            self.changed = True
-            self.calls.do("delete_inference_component", InferenceComponentName=self.name)
+    def _after_failure(self, there: Component) -> None:
+        """Leave it until somebody wishes something else; then what has copies is updated, and what has none made anew."""
+        if was_tried(self.calls.tags(there.arn), self.spec):
+            if self.spec.serving is not None and self.spec.serving.number != self.spec.wanted.number:
+                raise TargetError(Cause.UPDATE_FAILED, there.reason or _("SageMaker gives no reason."), permanent=True)
+            return
+        if there.current:
+            self._update(there)
+            return
+        self.changed = True
+        self.calls.do("delete_inference_component", InferenceComponentName=self.name)
 
     def _update(self, there: Component) -> None:
         if there.reason:

@@ -28,10 +28,12 @@ def observation_of(seen: Seen, place: PlaceView) -> Observation:
     live, component = seen.live, seen.component
     replicas = tuple(_of_component(live, component) if live.has_components else _of_variants(live))
     several = len(live.variants) > 1
-    moving = live.is_moving or (component is not None and component.is_moving)
+    # A component tells of its new model at once, and not which copies have it already.
+    mixed = component is not None and component.is_moving
+    moving = live.is_moving or mixed
     return Observation(
         replicas, source=SOURCE, entrance=_entrance(seen, place, replicas), pause=MOVING_PAUSE if moving else 0.0,
-        follow=Follow.WRITE,
+        follow=Follow.STEP if mixed else Follow.WRITE,
         wanted_replicas=_wanted(live, component) if seen.autoscaled or several else None)
 
 
@@ -118,12 +120,12 @@ def _of_component(live: Live, component: Component | None) -> Iterator[ReplicaSe
         yield _whole(live, 0)
         return
     revision = revision_of_model(component.model)
-    if component.status == FAILED:
-        yield ReplicaSeen(key=component.name, index=0, revision=revision, ready=False, phase=FAILED, broken=True,
-                          message=component.reason or _("SageMaker gives no reason"), since=component.modified,
+    failed = component.status == FAILED
+    if failed:
+        yield ReplicaSeen(key=component.name, index=component.current, revision=revision, ready=False, phase=FAILED,
+                          broken=True, message=component.reason or _("SageMaker gives no reason"), since=component.modified,
                           cause=cause_of(component.reason) or Cause.ERROR)
-        return
-    for number in range(max(component.current, component.desired)):
+    for number in range(component.current if failed else max(component.current, component.desired)):
         ready = number < component.current and component.status != DELETING
         yield ReplicaSeen(
             key=f"{component.name}/{number}", index=number, revision=revision, ready=ready,

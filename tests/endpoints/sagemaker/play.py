@@ -39,7 +39,8 @@ def profile_for_sagemaker(slug: str = "small", **values: Any) -> Profile:
 def new_endpoint(cast: Cast, place: Cluster, name: str = "chat", **values: Any) -> Endpoint:
     profile = values.pop("profile", None) or Profile.objects.filter(slug="small-gpu").first() or profile_for_sagemaker()
     options = {"InstanceType": INSTANCE, **values.pop("options", {})}
-    return services.create(cast.actor("alice"), cast.alpha, name=name, cluster=place, profile=profile, options=options, **values)
+    return services.create(cast.actor("alice"), cast.alpha, name=name, cluster=place, profile=profile, options=options,
+                           **values)
 
 
 def fresh(endpoint: Endpoint) -> Endpoint:

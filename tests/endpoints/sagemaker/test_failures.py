@@ -26,6 +26,8 @@ from tests.endpoints.sagemaker.play import (
 from tests.simulators.aws.sagemaker.state import NO_PING
 from tests.simulators.aws.server import AwsSimulator
 
+ROLE = "arn:aws:iam::123456789012:role/another"
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -48,11 +50,10 @@ def test_a_retry_makes_the_model_with_the_role_of_now(sim: AwsSimulator, place: 
     sim.sagemaker.fail("chat-*", reason="AccessDenied: the role may not read s3://models/small")
     endpoint = until(sim, new_endpoint(cast, place), Status.FAILED)
     assert endpoint.cause == Cause.FORBIDDEN
-    role = "arn:aws:iam::123456789012:role/another"
-    type(place.aws).objects.filter(pk=place.aws.pk).update(execution_role=role)
+    type(place.aws).objects.filter(pk=place.aws.pk).update(execution_role=ROLE)
     services.retry(cast.actor("alice"), fresh(endpoint))
     in_service(sim, endpoint)
-    assert sim.here().models[f"{endpoint.external_name}-r1"].asked["ExecutionRoleArn"] == role
+    assert sim.here().models[f"{endpoint.external_name}-r1"].asked["ExecutionRoleArn"] == ROLE
 
 
 def test_an_update_that_goes_back_is_given_up_and_the_old_one_serves_on(
@@ -93,7 +94,7 @@ def test_an_update_that_sticks_is_degraded_and_asks_for_a_person(sim: AwsSimulat
 def test_somebody_elses_endpoint_of_the_same_name_is_never_touched(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
     endpoint = new_endpoint(cast, place)
     name, client = endpoint.external_name, sim.client("sagemaker")
-    client.create_model(ModelName="other", PrimaryContainer={"Image": IMAGE}, ExecutionRoleArn="arn:aws:iam::123456789012:role/x")
+    client.create_model(ModelName="other", PrimaryContainer={"Image": IMAGE}, ExecutionRoleArn=ROLE)
     client.create_endpoint_config(EndpointConfigName=f"{name}-r1", ProductionVariants=[
         {"VariantName": "AllTraffic", "ModelName": "other", "InstanceType": INSTANCE, "InitialInstanceCount": 1}])
     client.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-r1")
@@ -112,7 +113,7 @@ def test_a_model_or_configuration_without_our_tag_is_taken(sim: AwsSimulator, pl
     endpoint = new_endpoint(cast, place)
     name, client = endpoint.external_name, sim.client("sagemaker")
     taken = f"{name}-r1" if kind == "model" else "other"
-    client.create_model(ModelName=taken, PrimaryContainer={"Image": IMAGE}, ExecutionRoleArn="arn:aws:iam::123456789012:role/x")
+    client.create_model(ModelName=taken, PrimaryContainer={"Image": IMAGE}, ExecutionRoleArn=ROLE)
     if kind == "config":
         client.create_endpoint_config(EndpointConfigName=f"{name}-r1", ProductionVariants=[
             {"VariantName": "AllTraffic", "ModelName": taken, "InstanceType": INSTANCE, "InitialInstanceCount": 1}])
@@ -146,7 +147,9 @@ def test_a_quota_waits_for_a_person_and_goes_on_by_itself(sim: AwsSimulator, pla
 
 
 @pytest.mark.parametrize("action", ["sagemaker:CreateModel", "sagemaker:CreateEndpoint"])
-def test_a_missing_right_of_one_call_is_told_and_tried_again(sim: AwsSimulator, place: Cluster, cast: Cast, action: str) -> None:
+def test_a_missing_right_of_one_call_is_told_and_tried_again(
+    sim: AwsSimulator, place: Cluster, cast: Cast, action: str,
+) -> None:
     sim.faults.refuse(action)
     endpoint = new_endpoint(cast, place)
     services.reconcile(endpoint.pk)
