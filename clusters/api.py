@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from ninja import Router, Status
 
 from clusters import services
-from clusters.models import Cluster, EnrolmentToken, Host, Node
+from clusters.models import AwsAccount, Cluster, EnrolmentToken, Host, Node
 from clusters.schemas import (
     EnrolmentIn,
     EnrolmentPage,
@@ -34,7 +34,8 @@ router = Router(tags=["places"])
 
 def places(actor: Actor) -> QuerySet[Cluster]:
     rows = Cluster.objects.for_workspaces(actor.scope())
-    return rows.select_related("workspace", "access__imports_to").defer("access__ca", "access__client_certificate")
+    return rows.select_related("workspace", "access__imports_to", "aws__account").defer(
+        "access__ca", "access__client_certificate", "aws__account__secret_access_key")
 
 
 def place_of(actor: Actor, uid: UUID) -> Cluster:
@@ -66,8 +67,9 @@ def _workspace_of(actor: Actor, text: str | None) -> Workspace | None:
 @router.post("/places", response={201: PlaceOut}, summary="Add a place (operators)")
 def create_place(request: ApiRequest, data: PlaceIn) -> HttpResponse:
     request.auth.require_operator()
-    values = data.model_dump(exclude={"workspace", "kubernetes"})
-    values |= {"workspace": _workspace_of(request.auth, data.workspace), "kubernetes": _connection(request.auth, data)}
+    values = data.model_dump(exclude={"workspace", "kubernetes", "aws"})
+    values |= {"workspace": _workspace_of(request.auth, data.workspace), "kubernetes": _connection(request.auth, data),
+               "aws": _aws(request.auth, data)}
     return created(request, PlaceOut, lambda: services.create_place(request.auth, **values))
 
 
@@ -81,13 +83,24 @@ def _connection(actor: Actor, data: PlaceIn | PlacePatch) -> dict[str, object] |
     return given
 
 
+def _aws(actor: Actor, data: PlaceIn | PlacePatch) -> dict[str, object] | None:
+    """What was sent of the AWS side; None where nothing was."""
+    if data.aws is None:
+        return None
+    given = data.aws.model_dump(exclude_unset=True)
+    if data.aws.account is not None:
+        accounts = AwsAccount.objects.for_workspaces(actor.scope())
+        given["account"] = pick(accounts, data.aws.account, field="account", what="AWS account", by="name")
+    return given
+
+
 @router.patch("/places/{uid}", response=PlaceOut, summary="Change or pause a place (operators)")
 def change_place(request: ApiRequest, response: HttpResponse, uid: UUID, data: PlacePatch) -> Cluster:
     place = place_of(request.auth, uid)
-    values = data.model_dump(exclude_unset=True, exclude={"kubernetes"})
+    values = data.model_dump(exclude_unset=True, exclude={"kubernetes", "aws"})
     if "workspace" in values:
         values["workspace"] = _workspace_of(request.auth, data.workspace)
-    values["kubernetes"] = _connection(request.auth, data)
+    values |= {"kubernetes": _connection(request.auth, data), "aws": _aws(request.auth, data)}
     place = edited(request, place, lambda: services.change_place(request.auth, place, **values))
     response["ETag"] = etag_of(place)
     return place
@@ -106,7 +119,7 @@ def forget_place(request: ApiRequest, uid: UUID) -> Status[None]:
     return Status(204, None)
 
 
-@router.post("/places/{uid}/check", response=PlaceOut, summary="Test a cluster's connection now (operators)")
+@router.post("/places/{uid}/check", response=PlaceOut, summary="Test a place's connection now (operators)")
 def check_place(request: ApiRequest, uid: UUID) -> Cluster:
     services.check_place(request.auth, place_of(request.auth, uid))
     return place_of(request.auth, uid)

@@ -10,6 +10,7 @@ from ninja import Schema
 from pydantic import Field, StringConstraints
 
 from clusters import services
+from clusters.aws_places_schemas import AwsIn, AwsPlaceOut, aws_out
 from clusters.drivers.hosts import room
 from clusters.models import Accelerator, Cluster, EnrolmentToken, Host, KubernetesAccess, Node
 from clusters.placement import NodeRoom
@@ -71,6 +72,7 @@ class PlaceOut(Schema):
     created_at: datetime
     etag: str
     kubernetes: KubernetesOut | None
+    aws: AwsPlaceOut | None
 
     @staticmethod
     def resolve_workspace(obj: Cluster) -> str | None:
@@ -79,6 +81,11 @@ class PlaceOut(Schema):
     @staticmethod
     def resolve_kubernetes(obj: Cluster) -> KubernetesAccess | None:
         return getattr(obj, "access", None)
+
+    @staticmethod
+    def resolve_aws(obj: Cluster, context: dict[str, Any]) -> AwsPlaceOut | None:
+        side = getattr(obj, "aws", None)
+        return aws_out(side, operates=context["request"].auth.operates) if side is not None else None
 
     @staticmethod
     def resolve_etag(obj: Cluster) -> str:
@@ -95,7 +102,10 @@ class AcceleratorOut(Schema):
 
 
 class NodeOut(Schema):
-    """`free` is what is left after every claim and after what others use or, in a cluster, what pods ask for."""
+    """`free` is what is left after every claim and after what others use or, in a cluster, what pods ask for.
+
+    `instance_…` is what AWS says of a machine of a HyperPod cluster; one that has not joined it has nothing else.
+    """
 
     uid: UUID
     name: str
@@ -113,6 +123,10 @@ class NodeOut(Schema):
     gpus_requested: int
     gpus_requested_by_us: int
     simulated: bool
+    instance_id: str
+    instance_group: str
+    instance_status: str
+    instance_message: str
     accelerators: list[AcceleratorOut]
 
 
@@ -159,6 +173,7 @@ class PlaceIn(Closed):
     workspace: Ref | None = None
     description: Line = ""
     kubernetes: KubernetesIn | None = None
+    aws: AwsIn | None = None
 
 
 class PlacePatch(Closed):
@@ -168,6 +183,7 @@ class PlacePatch(Closed):
     description: Line = ""
     paused: bool = False
     kubernetes: KubernetesIn | None = None
+    aws: AwsIn | None = None
 
 
 class EnrolmentIn(Closed):
@@ -234,7 +250,8 @@ def _node_out(node: Node, found: NodeRoom | None) -> NodeOut:
         memory_free_bytes=max(0, found.memory_free - node.memory_requested_bytes) if found else 0,
         disk_bytes=node.disk_bytes, disk_free_bytes=node.disk_free_bytes, schedulable=node.schedulable, taints=node.taints,
         gpus=node.gpus, gpus_requested=node.gpus_requested, gpus_requested_by_us=node.gpus_requested_by_us,
-        simulated=node.simulated,
+        simulated=node.simulated, instance_id=node.instance_id, instance_group=node.instance_group,
+        instance_status=node.instance_status, instance_message=node.instance_message,
         accelerators=[_accelerator_out(device, free.get(device.pk, 0)) for device in node.accelerators.all()])
 
 
