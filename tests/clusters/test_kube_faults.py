@@ -385,7 +385,7 @@ def test_changes_are_sent_as_the_api_wants_them() -> None:
         kube.delete(kinds.CONFIG_MAP, "x", "a", uid="u-1")
         applied, status_, scaled, deleted = api.asked
     assert (applied.method, applied.path) == (
-        "PATCH", "/api/v1/namespaces/x/configmaps/a?fieldManager=inference-portal&force=true&dryRun=All")
+        "PATCH", "/api/v1/namespaces/x/configmaps/a?fieldManager=inference-portal&force=true&fieldValidation=Strict&dryRun=All")
     assert (applied.headers["content-type"], json.loads(applied.body)) == ("application/apply-patch+yaml", MAP)
     assert status_.path.startswith("/api/v1/namespaces/x/configmaps/a/status?")
     assert (scaled.path, scaled.headers["content-type"]) == (
