@@ -24,7 +24,7 @@ from portal.tenancy.adminkit import PortalAdmin, WorkspaceFilter, actor_of, conf
 from portal.tenancy.errors import Invalid, PortalError
 
 POLICY = "inference-portal-rights.json"
-FOUND = ("connected", "account_id", "arn", "n_places", "in_aws")
+FOUND = ("connection", "connected", "account_id", "arn", "n_places", "in_aws")
 
 
 class AccountForm(forms.ModelForm[AwsAccount]):
@@ -59,11 +59,10 @@ class AwsAccountAdmin(PortalAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: AwsAccount | None = None) -> Any:
         if obj is None:
             return self.base, self.role, self.keys
-        found = (gettext_lazy("What is there"), {"fields": ("connected", ("account_id", "n_places"))})
-        if not is_operator(request):  # who signs in there, and how, is the operators' business
-            return self.base, found
-        whole = {"fields": ("connected", ("account_id", "n_places"), "arn")}
-        return (self.base, self.role, self.keys, (found[0], whole),
+        there = gettext_lazy("What is there")
+        if not is_operator(request):  # who signs in there, and how, is the operators' business; AWS's words tell it
+            return self.base, (there, {"fields": ("connection", ("account_id", "n_places"))})
+        return (self.base, self.role, self.keys, (there, {"fields": ("connected", ("account_id", "n_places"), "arn")}),
                 (gettext_lazy("In AWS"), {"fields": ("in_aws",), "classes": ("collapse",) if obj.reach == Reach.OK else ()}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: AwsAccount | None = None) -> tuple[str, ...]:

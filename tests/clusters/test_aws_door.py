@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -344,6 +345,35 @@ def test_the_cluster_knows_who_made_the_token_and_no_other_cluster_takes_it(aws_
     assert found is not None
     assert found.arn.endswith(":user/portal")
     assert aws_sim.identities.identity_of_token(token, "green") is None
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Sends everybody who comes to `away`, and keeps what it was shown."""
+
+    away = ""
+    shown: list[str]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.shown.append(str(self.headers))
+        self.send_response(307)
+        self.send_header("location", f"{self.away}{self.path}")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None: ...
+
+
+def test_a_redirect_takes_a_session_nowhere(aws_sim: AwsSimulator, settings: Any) -> None:
+    handler = type("Here", (Elsewhere,), {"away": aws_sim.url, "shown": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        settings.PORTAL_AWS_ENDPOINT = f"http://127.0.0.1:{server.server_port}"
+        problem_of(by_hand(make_aws_account(aws_sim), Hands()), "sagemaker", "list_endpoints")
+        server.shutdown()
+    assert len(handler.shown) >= 1
+    assert aws_sim.keys.secret_access_key not in "".join(handler.shown)
+    assert aws_sim.requests == []
 
 
 def test_no_secret_is_printed_logged_or_told(aws_sim: AwsSimulator, caplog: pytest.LogCaptureFixture) -> None:
