@@ -6,6 +6,7 @@ from ninja import NinjaAPI
 
 from clusters.api import router as places
 from clusters.aws_api import router as aws_accounts
+from clusters.instances_api import router as instances
 from endpoints.api import router as endpoints
 from endpoints.deepinfer import router as deployments
 from endpoints.governance_api import router as governance
@@ -25,7 +26,7 @@ api = NinjaAPI(
     description="Deploy models and look after them. Keys: `Authorization: Bearer sk-…`. See docs/api.md.",
 )
 # “/endpoints/plan” comes before “/endpoints/{uid}”.
-for _router in (workspaces, places, aws_accounts, catalogue, plans, scaling, governance, figures, endpoints):
+for _router in (workspaces, places, aws_accounts, instances, catalogue, plans, scaling, governance, figures, endpoints):
     api.add_router("", _router)
 shape_errors(api, error_response)
 

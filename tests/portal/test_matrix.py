@@ -91,6 +91,7 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("POST", "/hosts/{host}/drain"): Entry(OPERATE, writes=1),
     ("POST", "/hosts/{host}/resume"): Entry(OPERATE),
     ("DELETE", "/hosts/{host}"): Entry((404, 403, 403, 403, 204), writes=1),
+    ("GET", "/instance-types"): Entry(LIST),
     ("GET", "/vendors"): Entry(LIST),
     ("GET", "/vendors/{vendor}"): Entry(VIEW),
     ("POST", "/vendors"): Entry((403, 403, 403, 403, 201), {"slug": "new", "names": {"enUS": "New"}}, writes=1),
