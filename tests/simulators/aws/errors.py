@@ -9,6 +9,8 @@ class AwsFault(Exception):
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.message, self.status = code, message, status
+        self.more: dict[str, object] = {}
+        """Further members of the error's shape, besides the message."""
 
 
 class Dropped(Exception):

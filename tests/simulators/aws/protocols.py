@@ -143,7 +143,8 @@ def _refuse_json(fault: AwsFault, protocol: str) -> Answer:
         answer = json_answer({"__type": fault.code, "message": fault.message}, fault.status)
         answer.headers["x-amzn-query-error"] = f"{fault.code};Sender"
     elif protocol == "rest-json":
-        answer = json_answer({"message": fault.message, "Message": fault.message}, fault.status, "application/json")
+        answer = json_answer({"message": fault.message, "Message": fault.message, **fault.more}, fault.status,
+                             "application/json")  # fmt: skip
         answer.headers["x-amzn-errortype"] = fault.code
     else:
         answer = json_answer({"__type": fault.code, "message": fault.message}, fault.status)

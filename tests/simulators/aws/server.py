@@ -6,14 +6,19 @@ from typing import Any, Self
 
 from tests.simulators.aws import mirror
 from tests.simulators.aws.app import App
+from tests.simulators.aws.autoscaling import Autoscaling
 from tests.simulators.aws.clock import Clock
 from tests.simulators.aws.eks import Eks, EksCluster
 from tests.simulators.aws.faults import Faults
 from tests.simulators.aws.identities import ACCOUNT, Identities, Keys
 from tests.simulators.aws.listener import Server
+from tests.simulators.aws.logs import Logs
 from tests.simulators.aws.messages import Recorded
 from tests.simulators.aws.moto_server import Moto
+from tests.simulators.aws.pricing import Pricing
+from tests.simulators.aws.runtime import Runtime
 from tests.simulators.aws.sagemaker import SageMaker
+from tests.simulators.aws.sagemaker.endpoints import log_group
 from tests.simulators.aws.sagemaker.hyperpod import HyperPod, make_cluster
 from tests.simulators.aws.sagemaker.state import Region
 from tests.simulators.aws.sts import Sts
@@ -29,16 +34,23 @@ class AwsSimulator:
 
     def __init__(self, port: int = 0) -> None:
         self.world, self.identities, self.faults, self.moto = World(), Identities(), Faults(), Moto()
+        self.logs, self.pricing = Logs(self.world.clock), Pricing()
         self.sagemaker = SageMaker(self.world, self._log)
         self.app = App(self.identities, self.faults, self.moto.forward)
         self.eks = Eks(self.identities, self.world.clock)
-        self.app.players |= {"sts": Sts(self.identities).answer, "sagemaker": self.sagemaker.answer,
-                             "eks": self.eks.answer}  # fmt: skip
+        self.runtime = Runtime(self.sagemaker, self.moto)
+        self.autoscaling = Autoscaling(self.sagemaker, self.moto.forward)
+        self.app.players |= {
+            "sts": Sts(self.identities).answer, "sagemaker": self.sagemaker.answer, "eks": self.eks.answer,
+            "sagemaker-runtime": self.runtime.answer, "application-autoscaling": self.autoscaling.answer,
+            "logs": self.logs.answer, "pricing": self.pricing.answer,
+        }  # fmt: skip
+        self._clients: list[Any] = []
         self._server = Server(self.app.answer, port)
         self.identities.sts_hosts.add(self.url.removeprefix("http://"))
 
     def _log(self, spot: Spot, group: str, line: str) -> None:
-        """A line of a log group."""
+        self.logs.write(spot, group, line)
 
     # --- life
 
@@ -47,6 +59,8 @@ class AwsSimulator:
         return self
 
     def close(self) -> None:
+        while self._clients:
+            self._clients.pop().close()
         self._server.close()
         self.moto.close()
 
@@ -58,6 +72,9 @@ class AwsSimulator:
 
     def reset(self) -> None:
         """Forgets everything; the default keys are new too."""
+        while self._clients:
+            self._clients.pop().close()
+        self.runtime.reset()
         with self.world.lock:
             self.world.clock.reset()
             self.world.durations = Durations()
@@ -66,6 +83,8 @@ class AwsSimulator:
             self.identities.reset()
             self.sagemaker.reset()
             self.eks.reset()
+            for service in (self.autoscaling, self.logs, self.pricing):
+                service.reset()
             self.app.requests.clear()
             self.app.broken.clear()
             self.moto.reset()
@@ -82,8 +101,10 @@ class AwsSimulator:
         return self.identities.default
 
     def client(self, service: str, keys: Keys | None = None, region: str = REGION, **config: Any) -> Any:
-        """A boto3 client of it, which asks once."""
-        return make_client(self.url, service, keys or self.keys, region, **config)
+        """A boto3 client of it, which asks once; closed by `reset`."""
+        client = make_client(self.url, service, keys or self.keys, region, **config)
+        self._clients.append(client)
+        return client
 
     # --- what tests ask of it
 
@@ -105,6 +126,19 @@ class AwsSimulator:
         return [seen for seen in self.requests if not names or seen.name in names]
 
     # --- what is there already
+
+    def put_metric(self, name: str, value: float, endpoint: str, variant: str = "all", region: str = REGION) -> None:
+        """A value of AWS/SageMaker now, as CloudWatch (moto) then answers it."""
+        dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+        data = {"MetricName": name, "Value": value, "Dimensions": dimensions}
+        client = make_client(self.moto.url, "cloudwatch", self.keys, region)
+        client.put_metric_data(Namespace="AWS/SageMaker", MetricData=[data])
+        client.close()
+
+    def log(self, endpoint: str, *lines: str, spot: Spot = HOME) -> None:
+        """Lines that the container of an endpoint writes."""
+        for line in lines:
+            self.logs.write(spot, log_group(endpoint), line)
 
     def add_hyperpod(
         self, name: str = "pod", *, kube: Simulator | None = None, groups: dict[str, tuple[str, int]] | None = None,
@@ -145,6 +179,6 @@ def make_client(url: str, service: str, keys: Keys, region: str = REGION, **conf
     import boto3  # takes a while, and the simulator itself needs none of it
     from botocore.config import Config
 
-    settings = {"retries": {"max_attempts": 1, "mode": "standard"}, "connect_timeout": 5, "read_timeout": 30, **config}
+    settings = {"retries": {"total_max_attempts": 1, "mode": "standard"}, "connect_timeout": 5, "read_timeout": 30, **config}
     session = boto3.Session(keys.access_key_id, keys.secret_access_key, keys.session_token or None, region)
     return session.client(service, endpoint_url=url, config=Config(**settings))

@@ -3,7 +3,7 @@
 Messages of refusals are AWS's own where facts.md 2.1 or a public report quotes them; the others are marked.
 """
 
-from tests.simulators.aws.sagemaker import endpoints, hyperpod, models, nodes, tags
+from tests.simulators.aws.sagemaker import components, endpoints, hub, hyperpod, models, nodes, tags
 from tests.simulators.aws.sagemaker.service import SageMaker
 
-__all__ = ["SageMaker", "endpoints", "hyperpod", "models", "nodes", "tags"]
+__all__ = ["SageMaker", "components", "endpoints", "hub", "hyperpod", "models", "nodes", "tags"]

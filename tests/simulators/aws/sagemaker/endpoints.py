@@ -66,6 +66,7 @@ def update_endpoint(here: Region, asked: Params) -> Params:
     config = find(here, "endpoint-config", here.configs, asked["EndpointConfigName"]).asked
     check_quota(here, config)
     variants = variants_of(config)
+    _refuse_scaled(here, endpoint, variants)
     if asked.get("RetainAllVariantProperties"):
         _retain(endpoint, variants, asked.get("ExcludeRetainedVariantProperties", []))
     deployment = asked.get("DeploymentConfig") or (endpoint.deployment if asked.get("RetainDeploymentConfig") else None)
@@ -79,6 +80,15 @@ def update_endpoint(here: Region, asked: Params) -> Params:
 
     _end_of_update(here, endpoint, finish, _missing_model(here, config))
     return {"EndpointArn": endpoint.arn}
+
+
+def _refuse_scaled(here: Region, endpoint: Endpoint, variants: dict[str, Params]) -> None:
+    """Variants that scale by themselves keep their names and instance types (SageMaker developer guide)."""
+    held = [name for name, variant in endpoint.variants.items() if f"endpoint/{endpoint.name}/variant/{name}" in here.scaled
+            and variants.get(name, {}).get("type") != variant["type"]]  # fmt: skip
+    if held:
+        raise invalid(f"The variant(s) {held} must be deregistered as scalable targets with AWS Application Auto Scaling "
+                      "before they can be removed or have their instance type updated.")  # fmt: skip
 
 
 def _end_of_update(here: Region, endpoint: Endpoint, finish: Any, broken: str = "") -> None:

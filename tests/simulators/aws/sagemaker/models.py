@@ -66,6 +66,8 @@ def _check_variant(here: Region, asked: Params, variant: Params) -> None:
     """A variant has a model, or is a place for inference components, whose role the configuration names."""
     if "ModelName" in variant:
         find(here, "model", here.models, variant["ModelName"])
+        if "ManagedInstanceScaling" in variant:  # terraform-provider-aws, pull request 45926
+            raise invalid("ManagedInstanceScaling is only supported for inference component endpoints.")
     elif "ExecutionRoleArn" not in asked:  # the words are not verified
         raise invalid("ExecutionRoleArn is required when no ModelName is specified for a production variant.")
     is_serverless = "ServerlessConfig" in variant

@@ -88,6 +88,8 @@ class Region:
     components: dict[str, Component] = field(default_factory=dict)
     clusters: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)  # by ARN
+    scaled: set[str] = field(default_factory=set)
+    """Resources that Application Auto Scaling has as targets: endpoint/NAME/variant/NAME."""
     log: Callable[[str, str], None] = lambda _group, _line: None
 
     @property
