@@ -8,17 +8,23 @@ import pytest
 
 from clusters.models import Cluster
 from tests.aws import make_sagemaker_place
-from tests.endpoints.sagemaker.play import forget_everything, quick_aws
+from tests.endpoints.sagemaker.play import DoorClock, forget_everything, quick_aws
 from tests.simulators.aws.server import AwsSimulator
 
 
 @pytest.fixture
-def sim(aws_sim: AwsSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSimulator]:
+def door_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[DoorClock]:
+    """By which the door waits."""
+    with quick_aws(monkeypatch) as clock:
+        yield clock
+
+
+@pytest.fixture
+def sim(aws_sim: AwsSimulator, door_clock: DoorClock) -> AwsSimulator:
     """SageMaker with a clock that only the test turns; the door's pauses take no time."""
     aws_sim.clock.freeze()
     forget_everything()
-    with quick_aws(monkeypatch):
-        yield aws_sim
+    return aws_sim
 
 
 @pytest.fixture

@@ -93,20 +93,27 @@ def forget_everything() -> None:
         each.clear()
 
 
+class DoorClock:
+    """The door's pauses take no time: its clock moves by what it would have slept, and by what a test adds."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
 @contextmanager
-def quick_aws(monkeypatch: Any) -> Iterator[None]:
-    """The door's pauses take no time: its clock moves by what it would have slept."""
-    now = [time.monotonic()]
+def quick_aws(monkeypatch: Any) -> Iterator[DoorClock]:
+    clock, made = DoorClock(), Aws.__init__
 
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    made = Aws.__init__
-
-    def init(self: Aws, *args: Any, **kwargs: Any) -> None:
-        made(self, *args, **{**kwargs, "sleep": sleep, "clock": lambda: now[0]})
+    def init(self: Aws, identity: Any, secret: str) -> None:
+        made(self, identity, secret, sleep=clock.advance, clock=clock)
 
     monkeypatch.setattr(Aws, "__init__", init)
     aws._kept.clear()
-    yield
+    yield clock
     aws._kept.clear()
