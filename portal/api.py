@@ -6,6 +6,7 @@ from ninja import NinjaAPI
 
 from clusters.api import router as places
 from clusters.aws_api import router as aws_accounts
+from clusters.aws_places_api import router as aws_places
 from clusters.instances_api import router as instances
 from endpoints.api import router as endpoints
 from endpoints.deepinfer import router as deployments
@@ -26,7 +27,8 @@ api = NinjaAPI(
     description="Deploy models and look after them. Keys: `Authorization: Bearer sk-…`. See docs/api.md.",
 )
 # “/endpoints/plan” comes before “/endpoints/{uid}”.
-for _router in (workspaces, places, aws_accounts, instances, catalogue, plans, scaling, governance, figures, endpoints):
+for _router in (workspaces, places, aws_accounts, aws_places, instances, catalogue, plans, scaling, governance, figures,
+                endpoints):
     api.add_router("", _router)
 shape_errors(api, error_response)
 

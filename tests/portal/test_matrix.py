@@ -74,6 +74,12 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("POST", "/places/{cluster}/check"): Entry(OPERATE),
     ("POST", "/places/{cluster}/refresh"): Entry((404, 403, 403, 403, 503)),
     ("POST", "/places/{cluster}/forget"): Entry((404, 403, 403, 403, 204), writes=1),
+    # Nobody answers for AWS either, and the world's cluster is not there.
+    ("GET", "/aws-accounts/{aws_account}/hyperpod-clusters"): Entry((404, 403, 403, 403, 503)),
+    ("POST", "/aws-accounts/{aws_account}/hyperpod-clusters"): Entry((404, 403, 403, 403, 503), {"cluster": "team"}),
+    ("POST", "/places/{cluster}/repair"): Entry((404, 403, 403, 403, 422), {
+        "how": "reboot", "nodes": ["01890000-0000-7000-8000-000000000001"]}),
+    ("POST", "/places/{cluster}/resize"): Entry((404, 403, 403, 403, 409), {"group": "gpu", "count": 2}),
     ("GET", "/places/{place}/nodes"): Entry(VIEW),
     ("GET", "/places/{place}/hosts"): Entry(VIEW),
     ("GET", "/places/{place}/enrolment-tokens"): Entry(OPERATE),
