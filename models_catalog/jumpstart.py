@@ -53,7 +53,7 @@ def summary(found: Mapping[str, Any]) -> HubModel:
         name=clean(found.get("HubContentDisplayName") or found.get("HubContentName", ""), 120),
         description=clean(found.get("HubContentDescription", ""), 1000),
         keywords=tuple(clean(word, 60) for word in found.get("HubContentSearchKeywords") or ()),
-        status=clean(found.get("HubContentStatus", ""), 20))
+        status=clean(found.get("SupportStatus") or found.get("HubContentStatus", ""), 20))
 
 
 def details(found: Mapping[str, Any]) -> HubDetails:
