@@ -7,14 +7,17 @@ nested; the names of SageMaker's attributes are from memory, not verified on AWS
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from tests.simulators.aws.errors import AwsFault
 from tests.simulators.aws.messages import Call, Params
 from tests.simulators.aws.sagemaker.lists import page
 
-MATCHES = {"TERM_MATCH": lambda value, wanted: value == wanted, "EQUALS": lambda value, wanted: value == wanted,
-           "CONTAINS": lambda value, wanted: wanted in value, "ANY_OF": lambda value, wanted: value in wanted.split(","),
-           "NONE_OF": lambda value, wanted: value not in wanted.split(",")}  # fmt: skip
+MATCHES: dict[str, Callable[[str, str], bool]] = {
+    "TERM_MATCH": lambda value, wanted: value == wanted, "EQUALS": lambda value, wanted: value == wanted,
+    "CONTAINS": lambda value, wanted: wanted in value, "ANY_OF": lambda value, wanted: value in wanted.split(","),
+    "NONE_OF": lambda value, wanted: value not in wanted.split(","),
+}  # fmt: skip
 
 
 class Pricing:

@@ -84,7 +84,8 @@ def _read_rest(service: str, request: Request) -> tuple[str, Params]:
 
 
 def _rest_params(service: str, operation: str, request: Request, named: dict[str, str]) -> Params:
-    shape, found = service_model(service).operation_model(operation).input_shape, {}
+    shape = service_model(service).operation_model(operation).input_shape
+    found: Params = {}
     if shape is None:
         return {}
     payload = shape.serialization.get("payload")

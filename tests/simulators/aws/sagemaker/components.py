@@ -85,7 +85,7 @@ def _idle(here: Region, name: str) -> Component:
 def update(here: Region, asked: Params) -> Params:
     component = _idle(here, asked["InferenceComponentName"])
     _check(here, asked)
-    new = {name: asked[name] for name in ("Specification", "Specifications", "RuntimeConfig", "DeploymentConfig")
+    new: Params = {name: asked[name] for name in ("Specification", "Specifications", "RuntimeConfig", "DeploymentConfig")
            if name in asked}  # fmt: skip
     component.desired = asked.get("RuntimeConfig", {}).get("CopyCount", component.desired)
     reason = here.failure("component", component.name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from tests.simulators.aws.errors import AwsFault, invalid
 from tests.simulators.aws.messages import Params
@@ -72,7 +73,7 @@ def _failed(identifier: str, node: Instance | None) -> Params:
 
 def _later(here: Region, cluster: HyperPod, nodes: Iterable[Instance], act: Callable[[Instance, float], None]) -> None:
     for node in nodes:
-        cluster.plan.then(here.now + here.world.durations.node, lambda at, node=node: act(node, at))
+        cluster.plan.then(here.now + here.world.durations.node, partial(act, node))
 
 
 def _run(node: Instance, _at: float) -> None:
