@@ -139,24 +139,36 @@ def subject_of(username: str) -> dict[str, str]:
     return {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": username}
 
 
-def objects(*, token: bool = True) -> list[dict[str, Any]]:
-    """Everything that an operator applies once: namespace, account, the roles and, for a direct connection, a token."""
+def objects(*, token: bool = True, eks: bool = False) -> list[dict[str, Any]]:
+    """Everything that an operator applies once: namespace, account, the roles and, for a direct connection, a token.
+
+    With `eks` the roles go to the group of an EKS access entry instead, for a portal that signs in to AWS.
+    """
+    if eks:
+        group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": ACCOUNT}
+        return [_object("v1", "Namespace", HOME), *_roles(group)]
     account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": HOME}
     secret = _object("v1", "Secret", TOKEN_SECRET, HOME, type="kubernetes.io/service-account-token")
     secret["metadata"]["annotations"] = {"kubernetes.io/service-account.name": ACCOUNT}
-    rbac = "rbac.authorization.k8s.io/v1"
     return [
         _object("v1", "Namespace", HOME),
         _object("v1", "ServiceAccount", ACCOUNT, HOME),
-        _object(rbac, "ClusterRole", ACCOUNT, rules=rules(WIDE)),
-        _object(rbac, "ClusterRole", NARROW, rules=rules(IN_WORKSPACES)),
-        _object(rbac, "ClusterRole", MODELS, rules=rules(IN_MODELS)),
-        _object(rbac, "ClusterRoleBinding", ACCOUNT, subjects=[account], roleRef=_role_ref(ACCOUNT)),
-        binding(HOME, account),
+        *_roles(account),
         *([secret] if token else []),
     ]
 
 
-def manifest(*, token: bool = True) -> str:
+def _roles(subject: dict[str, str]) -> list[dict[str, Any]]:
+    rbac = "rbac.authorization.k8s.io/v1"
+    return [
+        _object(rbac, "ClusterRole", ACCOUNT, rules=rules(WIDE)),
+        _object(rbac, "ClusterRole", NARROW, rules=rules(IN_WORKSPACES)),
+        _object(rbac, "ClusterRole", MODELS, rules=rules(IN_MODELS)),
+        _object(rbac, "ClusterRoleBinding", ACCOUNT, subjects=[subject], roleRef=_role_ref(ACCOUNT)),
+        binding(HOME, subject),
+    ]
+
+
+def manifest(*, token: bool = True, eks: bool = False) -> str:
     """The same as YAML for ``kubectl apply -f -``."""
-    return "---\n".join(yaml.safe_dump(each, sort_keys=False, width=120) for each in objects(token=token))
+    return "---\n".join(yaml.safe_dump(each, sort_keys=False, width=120) for each in objects(token=token, eks=eks))

@@ -32,7 +32,7 @@ CONNECTION = ("kubeconfig", "kubeconfig_file", "server", "ca", "token", "client_
 CHOICES = ("gateway", "cors_origins", "prometheus", "imports_to")
 FOUND = ("connected", "kubernetes_version", "capabilities", "rights")
 MOST_NAMED = 50
-MANIFEST = "inference-portal-rights.yaml"
+MANIFEST, EKS_MANIFEST = "inference-portal-rights.yaml", "inference-portal-rights-eks.yaml"
 
 
 class UnshownTextarea(UnfoldAdminTextareaWidget):  # type: ignore[misc]  # unfold has no types
@@ -156,13 +156,23 @@ def rights_cell(place: Cluster) -> SafeString | str:
     access = access_of(place)
     missing = access.missing_rights if access else []
     known = bool(access and access.version)
-    return sheet("portal/admin/cluster_rights.html", missing=missing, known=known, manifest=MANIFEST, account=rbac.ACCOUNT,
-                 home=rbac.HOME, secret=rbac.TOKEN_SECRET)
+    entry = _access_entry(place) if access is not None and access.through == Through.EKS else {}
+    return sheet("portal/admin/cluster_rights.html", missing=missing, known=known, account=rbac.ACCOUNT, home=rbac.HOME,
+                 manifest=EKS_MANIFEST if entry else MANIFEST, secret=rbac.TOKEN_SECRET, entry=entry)
 
 
-def manifest_response() -> HttpResponse:
-    response = HttpResponse(rbac.manifest(), content_type="application/yaml")
-    response["Content-Disposition"] = f'attachment; filename="{MANIFEST}"'
+def _access_entry(place: Cluster) -> dict[str, str]:
+    """What lets the portal's AWS identity into an EKS cluster; for the session of a role that is the role's own."""
+    side = getattr(place, "aws", None)
+    if side is None:
+        return {}
+    principal = side.account.role_arn or side.account.arn or "arn:aws:iam::…:role/…"
+    return {"eks": side.eks_name, "region": side.region, "principal": principal}
+
+
+def manifest_response(*, eks: bool = False) -> HttpResponse:
+    response = HttpResponse(rbac.manifest(eks=eks), content_type="application/yaml")
+    response["Content-Disposition"] = f'attachment; filename="{EKS_MANIFEST if eks else MANIFEST}"'
     return response
 
 

@@ -103,7 +103,7 @@ class ClusterAdmin(ImportPage, PortalAdmin):
         """The roles and the account that the portal needs, for kubectl; no secret is in it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return kubernetes.manifest_response()
+        return kubernetes.manifest_response(eks="eks" in request.GET)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return places_with_capacity(super().get_queryset(request)).annotate(
@@ -248,7 +248,7 @@ class ClusterAdmin(ImportPage, PortalAdmin):
     def refresh(self, request: HttpRequest, row: Cluster) -> None:
         services.refresh_place(actor_of(request), row)
 
-    @confirmed(gettext_lazy("Change the size of a group of"), permission="clusters.resize_cluster", immediate=True,
+    @confirmed(gettext_lazy("Resize a group of"), permission="clusters.resize_cluster", immediate=True,
                repeatable=True, form=aws_places.ResizeForm, icon="open_in_full", explain=gettext_lazy(
                    "AWS adds or takes away machines. That takes minutes, and AWS has the last word: see the state below."))
     def resize(self, request: HttpRequest, row: Cluster, group: str, count: int, known: bool = False) -> None:

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from clusters.models import Cluster
+from clusters.models import AwsAccount, AwsPlace, Cluster
 from portal.tenancy import audit
 from portal.tenancy.actor import Actor
 from portal.tenancy.db import retry_tx
@@ -26,6 +26,9 @@ def put_place(actor: Actor, row: Cluster) -> Cluster:
         raise Invalid(_("The name and the kind of a place can't be changed."), field="name")
     if old is not None and row.workspace_id not in (None, old.workspace_id):
         _require_no_strangers(row)
+    if old is not None and row.workspace_id != old.workspace_id:
+        for side in AwsPlace.objects.filter(cluster=row).select_related("account"):
+            require_usable(side.account, row, field="workspace")
     try:
         row.clean_fields()
         with transaction.atomic():
@@ -38,6 +41,12 @@ def put_place(actor: Actor, row: Cluster) -> Cluster:
     audit.record(actor, "change" if old else "create", row, workspace=row.workspace,
                  before=audit.snapshot(old, AUDITED) if old else None, after=audit.snapshot(row, AUDITED))
     return row
+
+
+def require_usable(account: AwsAccount, row: Cluster, *, field: str = "account") -> None:
+    """A workspace's own AWS account serves this workspace's places only. Raises Invalid."""
+    if account.workspace_id is not None and account.workspace_id != row.workspace_id:
+        raise Invalid(_("This AWS account belongs to another workspace than the place."), field=field)
 
 
 def endpoints_of(row: Cluster) -> Any:

@@ -75,6 +75,10 @@ def test_only_operators_make_one_and_only_where_aws_is(aws_sim: AwsSimulator, ca
     with pytest.raises(Invalid, match="another workspace"):
         services.create_place(PORTAL, name="sm", kind=ClusterKind.SAGEMAKER, workspace=cast.alpha, aws={"account": own})
     assert not Cluster.objects.exists()
+    place = services.create_place(PORTAL, name="sm", kind=ClusterKind.SAGEMAKER, workspace=cast.beta, aws={"account": own})
+    for workspace in (cast.alpha, None):  # nor by moving the place afterwards
+        with pytest.raises(Invalid, match="another workspace"):
+            services.change_place(PORTAL, place, workspace=workspace)
 
 
 def test_a_change_keeps_what_is_not_sent_and_the_region_where_endpoints_live(aws_sim: AwsSimulator, cast: Cast) -> None:

@@ -108,6 +108,11 @@ def test_the_page_says_what_aws_says(place: Cluster, operator: Client) -> None:
         "Tiered storage", FIRST))
     assert 'name="kubeconfig"' not in shown  # its road needs no credential
     assert 'name="bucket"' not in shown
+    assert "aws eks create-access-entry --region us-east-1 --cluster-name team-eks" in shown
+    assert "get secret" not in shown
+    rights = operator.get("/admin/clusters/cluster/rights.yaml?eks=1").content.decode()
+    assert "kind: Group" in rights
+    assert "ServiceAccount" not in rights.replace("serviceaccounts", "")
     AwsPlace.objects.update(status="Failed", status_message="no capacity")
     assert "this cluster has failed" in text_of(operator.get(page(place)))
     assert "Failed" in text_of(operator.get(LIST))

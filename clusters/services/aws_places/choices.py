@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from clusters.models import AwsAccount, AwsPlace, Cluster, KubernetesAccess
+from clusters.models import AwsPlace, Cluster, KubernetesAccess
 from clusters.states import AWS_KINDS, ClusterKind, Through
 from portal.tenancy import audit
 from portal.tenancy.actor import Actor
@@ -20,7 +20,7 @@ from portal.tenancy.errors import Conflict, Invalid
 from portal.tenancy.queue import after_commit
 
 from ..connect import CHECK
-from ..place_rows import endpoints_of
+from ..place_rows import endpoints_of, require_usable
 from .asking import checked_region
 from .looks import LOOK
 
@@ -78,12 +78,6 @@ def save_side(side: AwsPlace, place: Cluster) -> None:
 
 def audited_side(side: AwsPlace) -> dict[str, Any]:
     return audit.snapshot(side, CHOICES) | {"account": side.account.name}
-
-
-def require_usable(account: AwsAccount, place: Cluster) -> None:
-    """A workspace's own account serves this workspace's places only. Raises Invalid (`account`)."""
-    if account.workspace_id is not None and account.workspace_id != place.workspace_id:
-        raise Invalid(_("This AWS account belongs to another workspace than the place."), field="account")
 
 
 def _take_account(place: Cluster, side: AwsPlace, given: Mapping[str, Any]) -> None:

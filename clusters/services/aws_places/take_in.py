@@ -18,9 +18,9 @@ from portal.tenancy.models import Workspace
 from portal.tenancy.queue import after_commit
 from portal.tenancy.text import slug_of
 
-from ..place_rows import put_place
+from ..place_rows import put_place, require_usable
 from .asking import checked_region, in_words
-from .choices import audited_side, reach_through_eks, require_usable, save_side
+from .choices import audited_side, reach_through_eks, save_side
 from .eks import Eks, describe_eks
 from .looks import LOOK, values_of
 
