@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from endpoints.targets.base import RevisionSpec, Spec
+from endpoints.states import Cause
+from endpoints.targets.base import RevisionSpec, Spec, TargetError
 from endpoints.targets.kubernetes.engine import literal
 from endpoints.targets.kubernetes.names import secret_key, secret_name
 from models_catalog.arguments import to_argv
 from models_catalog.choices import ArtifactKind, EngineKind, Task
+from models_catalog.container_env import container_environment
+from portal.tenancy.errors import Invalid
 
 from .names import BY_LOAD_BALANCER, REVISION_VARIABLE, entrance_of
 
@@ -68,8 +71,13 @@ def environment(spec: Spec) -> list[dict[str, Any]]:
 
 
 def _of_lmi(spec: Spec) -> dict[str, str]:
-    gpus = spec.wanted.resources.gpus
-    return {"HF_MODEL_ID": MODEL_PATH, **({"TENSOR_PARALLEL_DEGREE": "max"} if gpus else {})}
+    """Raises TargetError, permanent, for an argument that LMI has no way to take."""
+    wanted = spec.wanted
+    try:
+        return container_environment(wanted.engine, wanted.arguments, model_path=MODEL_PATH, served_name=spec.public_name,
+                                     gpus=wanted.resources.gpus)
+    except Invalid as error:
+        raise TargetError(Cause.INVALID, error.message, permanent=True) from error
 
 
 def wants_key(spec: Spec) -> bool:

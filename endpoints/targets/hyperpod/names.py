@@ -16,8 +16,9 @@ from endpoints.targets.kubernetes.names import DNS_LABEL
 from models_catalog.choices import ArtifactKind
 
 # What the operator derives from a name has to fit into 63 characters: `prefetch-<name>-inf`, and with routing
-# `<name>-<namespace>-router` and `alb-<name>-<namespace>` (facts.md 1.12).
+# `<name>-<namespace>-router` and `alb-<name>-<namespace>` (facts.md 1.12), which leaves 39 for a short namespace only.
 MOST_CHARS, MOST_ROUTED_CHARS = 50, 39
+DERIVED_CHARS, ROUTER_CHARS = 63, len("--router")
 HASH_CHARS = 11  # a hyphen and 10 hex at the end of an external name
 # The operator's labels on the pods of an endpoint (facts.md 1.10, 1.13), beside `app`, which is the object's name.
 DEPLOYING, OPERATOR = "deploying-service", "hyperpod-inference"
@@ -47,17 +48,28 @@ def entrance_of(options: Mapping[str, Any]) -> str:
 
 def named_here(spec: Spec) -> Spec:
     """The same under the name that it has on HyperPod: cut shorter where the operator adds more to it."""
-    return replace(spec, external_name=short_name(spec.external_name)) if is_routed(spec.wanted.options) else spec
+    return shortened(spec) if is_routed(spec.wanted.options) else spec
 
 
-def short_name(external_name: str) -> str:
-    slug, tail = external_name[:-HASH_CHARS], external_name[-HASH_CHARS:]
-    return f"{slug[:MOST_ROUTED_CHARS - HASH_CHARS].rstrip('-')}{tail}"
+def shortened(spec: Spec) -> Spec:
+    """The slug gives way, and the hash stays; `check_name` refuses where that is not enough."""
+    slug, tail = spec.external_name[:-HASH_CHARS], spec.external_name[-HASH_CHARS:]
+    room = max(1, routed_chars(spec.namespace) - HASH_CHARS)
+    return replace(spec, external_name=f"{slug[:room].rstrip('-')}{tail}")
+
+
+def routed_chars(namespace: str) -> int:
+    """How long a name may be where the operator adds this namespace to it."""
+    return min(MOST_ROUTED_CHARS, DERIVED_CHARS - ROUTER_CHARS - len(namespace))
 
 
 def check_name(spec: Spec) -> None:
     """Raises TargetError, permanent."""
-    most = MOST_ROUTED_CHARS if is_routed(spec.wanted.options) else MOST_CHARS
+    most = routed_chars(spec.namespace) if is_routed(spec.wanted.options) else MOST_CHARS
+    if most <= HASH_CHARS:
+        raise TargetError(Cause.INVALID, _(
+            "The workspace's namespace %(namespace)s is too long for intelligent routing: the operator adds it to each name. "
+            "Switch routing off, or use a workspace with a shorter name.") % {"namespace": spec.namespace}, permanent=True)
     if len(spec.object_name) > most or not DNS_LABEL.fullmatch(spec.object_name):
         raise TargetError(Cause.INVALID, _(
             "The name %(name)s can't be used on HyperPod: choose one of at most %(most)d lower-case letters, digits and "

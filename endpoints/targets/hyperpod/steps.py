@@ -17,7 +17,7 @@ from endpoints.targets.kubernetes.names import AUTOSCALED, GENERATION
 from endpoints.targets.kubernetes.seen import Workload
 from endpoints.targets.kubernetes.steps import with_replicas
 
-from .names import is_routed, selector_of, short_name
+from .names import is_routed, selector_of, shortened
 from .place import HyperPodPlace
 from .render import kinds_in
 from .seen import NOT_DELETED, Config, OperatorPod
@@ -89,7 +89,7 @@ def remove(kube: Kube, place: HyperPodPlace, spec: Spec) -> None:
     """Delete everything of this endpoint, under whichever of its two names. Raises TargetError, not permanent, while
     something of it is still there."""
     left: list[str] = []
-    for each in dict.fromkeys((spec.external_name, short_name(spec.external_name))):
+    for each in dict.fromkeys((spec.external_name, shortened(spec).external_name)):
         left += _remove(kube, place, replace(spec, external_name=each))
     if left:
         names = ", ".join(sorted(set(left)))

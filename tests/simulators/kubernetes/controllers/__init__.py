@@ -4,7 +4,8 @@ What a test can say, on the cluster's loop (`Simulator.call`):
 - pods: annotations `test.kubelet/state|ready-after|terminate-after|restarts|log` and rules (`kubelet.rules.Rule`);
   `logs.write(namespace, pod, text)`; `simulator/engine: http://127.0.0.1:PORT` is the real server behind a pod;
 - nodes: the annotation `test.kubelet/down: "true"`;
-- KEDA: `operators["keda"].set_metric(namespace, name, value)`; HyperPod: `operators["hyperpod"].fail_endpoint`;
+- KEDA: `operators["keda"].set_metric(namespace, name, value)`; HyperPod: the attributes of
+  `operators["hyperpod"]`, and its `wake`;
 - gateways: a GatewayClass whose controllerName is `operators.gateways.CONTROLLER`; its Gateways listen at the URL in
   their annotation `simulator/address`, on the port of their first listener if that is free.
 """
@@ -78,6 +79,8 @@ class Controllers:
         self.operators: dict[str, Any] = {name: OPERATORS[name](self) for name in operators}
         if "leaderworkerset" in self.operators:
             cluster.mutating.append(self.operators["leaderworkerset"].complete)
+        if "hyperpod" in self.operators:
+            cluster.mutating.append(self.operators["hyperpod"].admit)
 
     def close(self) -> None:
         """Gives up the ports that gateways listen on, and the connections to engines. For the cluster's loop."""

@@ -1,46 +1,71 @@
 """The HyperPod inference operator: InferenceEndpointConfig and JumpStartModel become Deployments with a Service.
 
-States and status fields as github.com/aws/sagemaker-hyperpod-cli shows them; the SageMaker endpoint is only told of.
+States and status fields as github.com/aws/sagemaker-hyperpod-cli shows them; the SageMaker endpoint is only told of. What
+a test can have go wrong are the attributes of `HyperPod`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tests.simulators.kubernetes.kinds import Resource
 
 from ..base import (
     Controller,
     Object,
-    annotations_of,
     condition,
     controller_of,
     name_of,
     namespace_of,
-    owner_reference,
-    present,
     set_condition,
     terminating,
     with_metadata,
 )
+from . import hyperpod_parts as parts
+from .hyperpod_parts import GROUP, SYSTEM
 
 if TYPE_CHECKING:
     from .. import Controllers
 
-GROUP = "inference.sagemaker.aws.amazon.com"
 KINDS = (f"InferenceEndpointConfig.{GROUP}", f"JumpStartModel.{GROUP}")
 FINALIZER = f"{GROUP}/finalizer"
-JUMPSTART_IMAGE = "763104351884.dkr.ecr.us-west-2.amazonaws.com/djl-inference:latest"
-REGION_ARN = "arn:aws:sagemaker:us-west-2:123456789012"
+SCALED = "ScaledObject.keda.sh"
+MANAGER = "operator"
 
 
 class HyperPod(Controller):
     """Keys are (kind, namespace/name)."""
 
-    kinds = (*KINDS, "Deployment")
+    kinds = (*KINDS, "Deployment", "Ingress")
 
     def __init__(self, controllers: Controllers) -> None:
         super().__init__(controllers.hands)
         self.fail_endpoint = False
         """Whether the registration as a SageMaker endpoint fails, while the pods serve."""
+        self.registers = True
+        """Whether SageMaker gets done with a registration."""
+        self.failing: dict[str, str] = {}
+        """By the object's name what the operator says when it gives the deployment up."""
+        self.undeletable = ""
+        """What it says when it can't delete; "" where it can."""
+        self.asleep = False
+        """Whether it looks at nothing, so that statuses stay as they were."""
+        self.balancer = "internal-alb.us-west-2.elb.amazonaws.com"
+        """The host name of every load balancer."""
+
+    def admit(self, verb: str, res: Resource, obj: Object, old: Object | None) -> None:
+        """The webhook."""
+        if res.group != GROUP or f"{res.kind}.{GROUP}" not in KINDS or verb not in ("create", "update"):
+            return
+        why = "" if terminating(obj) else parts.refusal(obj, old)
+        if why:
+            raise parts.denied(obj, why)
+
+    def wake(self) -> None:
+        """Looks at everything again, after a test has changed what goes wrong."""
+        for kind in KINDS:
+            for each in self.cluster.list(kind):
+                self.enqueue(kind, f"{namespace_of(each)}/{name_of(each)}")
 
     def changed(self, event: str, kind: str, obj: Object, old: Object | None) -> None:
         if kind in KINDS:
@@ -51,7 +76,7 @@ class HyperPod(Controller):
     def sync(self, kind: str, path: str) -> None:
         namespace, _, name = path.partition("/")
         found = self.cluster.get(kind, namespace, name)
-        if found is None:
+        if found is None or self.asleep:
             return
         if terminating(found):
             self._end(kind, found)
@@ -59,85 +84,99 @@ class HyperPod(Controller):
         finalizers = found["metadata"].get("finalizers") or []
         if FINALIZER not in finalizers:
             found = self.cluster.update(
-                kind, with_metadata(found, finalizers=[*finalizers, FINALIZER]), manager="operator"
+                kind, with_metadata(found, finalizers=[*finalizers, FINALIZER]), manager=MANAGER
             )
         if not found.get("status"):
             self._put(kind, found, {"state": "DeploymentPending"})
             self.cluster.later(0.5, lambda: self.enqueue(kind, path))
             return
-        self._deploy(kind, found)
+        why = parts.impossible(found)
+        if why:
+            self._put(kind, found, self._failed(found, why))
+            return
+        self._deploy(found)
+        self._scaler(found)
+        if parts.is_routed(found):
+            self._route(found)
         self._report(kind, found)
 
     def _end(self, kind: str, found: Object) -> None:
-        """Takes the Deployment away, then the finalizer."""
+        """Takes the Deployment and the router away, then the finalizer."""
         if FINALIZER not in (found["metadata"].get("finalizers") or ()):
             return
+        if self.undeletable:
+            words = {"reason": "Failed", "message": self.undeletable}
+            before = found.get("status") or {}
+            conditions = set_condition(before.get("conditions") or (), self.cluster.now(), type="DeletionComplete",
+                                       status="False", **words)  # fmt: skip
+            self._put(kind, found, {**before, "state": "DeletionFailed", "conditions": conditions})
+            return
+        if parts.is_routed(found):
+            self.cluster.delete("Ingress", SYSTEM, name_of(parts.ingress(found)))
+            self.cluster.delete("Deployment", SYSTEM, name_of(parts.router(found)), propagation="Background")
         deployment = self.cluster.get("Deployment", namespace_of(found), name_of(found))
         if deployment is None:
             self._put(kind, found, {**(found.get("status") or {}), "state": "DeletionComplete"})
             fresh = self.cluster.get(kind, namespace_of(found), name_of(found))
             rest = [each for each in fresh["metadata"]["finalizers"] if each != FINALIZER]
-            self.cluster.update(kind, with_metadata(fresh, finalizers=rest or None), manager="operator")
+            self.cluster.update(kind, with_metadata(fresh, finalizers=rest or None), manager=MANAGER)
             return
         self._put(kind, found, {**(found.get("status") or {}), "state": "DeletionInProgress"})
         if not terminating(deployment):
             self.cluster.delete("Deployment", namespace_of(found), name_of(found), propagation="Foreground")
 
-    def _deploy(self, kind: str, found: Object) -> None:
-        spec, wanted = pod_spec(found), found["spec"].get("replicas", 1)
-        labels = {"app": name_of(found), "deploying-service": "hyperpod-inference"}
-        notes = {
-            key: value
-            for key, value in annotations_of(found).items()
-            if key.startswith(("test.kubelet/", "simulator/"))
-        }
-        template = {"metadata": {"labels": labels, **present(annotations=notes or None)}, "spec": spec}
-        owner = owner_reference(found, f"{GROUP}/v1", kind.partition(".")[0])
-        metadata = {
-            "name": name_of(found),
-            "namespace": namespace_of(found),
-            "labels": labels,
-            "ownerReferences": [owner],
-        }
+    def _deploy(self, found: Object) -> None:
+        wanted, labels, template = found["spec"].get("replicas", 1), parts.pod_labels(found), parts.template(found)
+        metadata = {"name": name_of(found), "namespace": namespace_of(found), "labels": labels,
+                    "ownerReferences": [parts.owner(found)]}  # fmt: skip
         deployment = self.cluster.get("Deployment", namespace_of(found), name_of(found))
         if deployment is None:
-            body = {
-                "replicas": wanted,
-                "selector": {"matchLabels": labels},
-                "template": template,
-                "progressDeadlineSeconds": deadline(found),
-            }
-            self.cluster.create("Deployment", {"metadata": metadata, "spec": body}, manager="operator")
-            self._service(found, metadata, labels)
-        elif deployment["spec"]["replicas"] != wanted or self._differs(deployment, found):
-            containers = deployment["spec"]["template"]["spec"]["containers"]
-            merged = [{**old, **new} for old, new in zip(containers, spec["containers"], strict=True)]
-            pod = {
-                **deployment["spec"]["template"],
-                "spec": {**deployment["spec"]["template"]["spec"], "containers": merged},
-            }
-            self.cluster.update(
-                "Deployment",
-                {**deployment, "spec": {**deployment["spec"], "replicas": wanted, "template": pod}},
-                manager="operator",
-            )
-
-    def _differs(self, deployment: Object, found: Object) -> bool:
-        old = deployment["spec"]["template"]["spec"]["containers"]
-        return any(
-            one.get(key) != value
-            for one, new in zip(old, pod_spec(found)["containers"], strict=True)
-            for key, value in new.items()
-            if key != "ports"
-        )
-
-    def _service(self, found: Object, metadata: Object, labels: dict[str, str]) -> None:
-        if self.cluster.get("Service", namespace_of(found), name_of(found)) is None:
-            port = container_port(found)
+            body = {"replicas": wanted, "selector": {"matchLabels": labels}, "template": template,
+                    "progressDeadlineSeconds": parts.deadline(found)}  # fmt: skip
+            self.cluster.create("Deployment", {"metadata": metadata, "spec": body}, manager=MANAGER)
+            port = parts.container_port(found)
             ports = [{"name": "http", "port": port, "targetPort": port}]
-            self.cluster.create(
-                "Service", {"metadata": metadata, "spec": {"selector": labels, "ports": ports}}, manager="operator"
-            )
+            if self.cluster.get("Service", namespace_of(found), name_of(found)) is None:
+                self.cluster.create(
+                    "Service", {"metadata": metadata, "spec": {"selector": labels, "ports": ports}}, manager=MANAGER
+                )
+            return
+        spec = {**deployment["spec"], "replicas": wanted}
+        if differs(deployment["spec"]["template"]["spec"], template["spec"]):
+            spec["template"] = template
+        if spec != deployment["spec"]:
+            self.cluster.update("Deployment", {**deployment, "spec": spec}, manager=MANAGER)
+
+    def _scaler(self, found: Object) -> None:
+        wanted = parts.scaled_object(found)
+        name = f"keda-{name_of(found)}"
+        there = self.cluster.get(SCALED, namespace_of(found), name) if self.cluster.resource(SCALED) else None
+        if wanted is None:
+            if there is not None and not terminating(there):
+                self.cluster.delete(SCALED, namespace_of(found), name)
+        elif there is None:
+            self.cluster.create(SCALED, wanted, manager=MANAGER)
+        elif {**there["spec"], **wanted["spec"]} != there["spec"]:
+            self.cluster.update(SCALED, {**there, "spec": wanted["spec"]}, manager=MANAGER)
+
+    def _route(self, found: Object) -> None:
+        if self.cluster.get("Namespace", "", SYSTEM) is None:
+            self.cluster.create("Namespace", {"metadata": {"name": SYSTEM}}, manager=MANAGER)
+        router, ingress = parts.router(found), parts.ingress(found)
+        if self.cluster.get("Deployment", SYSTEM, name_of(router)) is None:
+            self.cluster.create("Deployment", router, manager=MANAGER)
+        if self.cluster.get("Ingress", SYSTEM, name_of(ingress)) is None:
+            made = self.cluster.create("Ingress", ingress, manager=MANAGER)
+            status = {"loadBalancer": {"ingress": [{"hostname": self.balancer}]}}
+            self.cluster.later(0.5, lambda: self.cluster.put_status("Ingress", made, status))
+
+    def _failed(self, found: Object, why: str) -> Object:
+        before, generation = found.get("status") or {}, found["metadata"]["generation"]
+        since = (before.get("deploymentStatus") or {}).get("lastUpdated", self.cluster.now())
+        told = {"deploymentObjectOverallState": "DeploymentFailed", "name": name_of(found), "reason": "DeploymentFailed",
+                "message": why, "lastUpdated": since}  # fmt: skip
+        return {**before, "state": "DeploymentFailed", "observedGeneration": generation, "deploymentStatus": told,
+                "conditions": self._conditions(before, generation, why)}  # fmt: skip
 
     def _report(self, kind: str, found: Object) -> None:
         found = self.cluster.get(kind, namespace_of(found), name_of(found))
@@ -146,8 +185,9 @@ class HyperPod(Controller):
             return
         inner = {key: value for key, value in (deployment.get("status") or {}).items() if key != "terminatingReplicas"}
         done = inner.get("availableReplicas", 0) >= found["spec"].get("replicas", 1) == inner.get("updatedReplicas", 0)
-        failed = condition(deployment, "Progressing").get("reason") == "ProgressDeadlineExceeded"
-        state = "DeploymentComplete" if done else "DeploymentFailed" if failed else "DeploymentInProgress"
+        late = condition(deployment, "Progressing").get("reason") == "ProgressDeadlineExceeded"
+        why = self.failing.get(name_of(found), "Deployment exceeded its progress deadline" if late else "")
+        state = "DeploymentFailed" if why and not done else "DeploymentComplete" if done else "DeploymentInProgress"
         before, now = found.get("status") or {}, self.cluster.now()
         generation = found["metadata"]["generation"]
         status = {
@@ -160,10 +200,12 @@ class HyperPod(Controller):
             },
             "metricsStatus": {"enabled": True, "state": "Enabled"},
         }  # fmt: skip
-        if done or failed:
-            status["conditions"] = self._conditions(before, generation, done, now)
-        if name := endpoint_name(found):
+        if done or state == "DeploymentFailed":
+            status["conditions"] = self._conditions(before, generation, "" if done else why)
+        if name := parts.endpoint_name(found):
             status["endpoints"] = {"sagemaker": self._endpoint(name, before, done)}
+        if parts.is_routed(found) and done:
+            status["tlsCertificate"] = parts.certificate(found, self.balancer)
         self._put(kind, found, status)
 
     def _updated(self, before: Object, state: str, inner: Object, now: str) -> str:
@@ -171,23 +213,21 @@ class HyperPod(Controller):
         same = (was.get("deploymentObjectOverallState"), was.get("status")) == (state, inner)
         return was.get("lastUpdated", now) if same else now
 
-    def _conditions(self, before: Object, generation: int, done: bool, now: str) -> list[Object]:
-        message = (
-            "Deployment and SageMaker endpoint registration were created successfully"
-            if done
-            else "Deployment exceeded its progress deadline"
+    def _conditions(self, before: Object, generation: int, why: str) -> list[Object]:
+        good = "Deployment and SageMaker endpoint registration were created successfully"
+        words = {"reason": "Failed" if why else "Success", "message": why or good, "observedGeneration": generation}
+        return set_condition(
+            before.get("conditions") or (), self.cluster.now(), type="DeploymentComplete", status=str(not why), **words
         )
-        words = {"reason": "Success" if done else "Failed", "message": message, "observedGeneration": generation}
-        return set_condition(before.get("conditions") or (), now, type="DeploymentComplete", status=str(done), **words)
 
     def _endpoint(self, name: str, before: Object, done: bool) -> Object:
         was = ((before.get("endpoints") or {}).get("sagemaker") or {}).get("state", "")
         if self.fail_endpoint:
             return {"state": "UpdateFailed" if was == "CreationCompleted" else "CreationFailed"}
-        if not done and was != "CreationCompleted":
+        if (not done or not self.registers) and was != "CreationCompleted":
             return {"state": "CreationInProgress"}
         arns = {
-            f"{short}Arn": f"{REGION_ARN}:{what}/{name}"
+            f"{short}Arn": f"{parts.REGION_ARN}:{what}/{name}"
             for short, what in (("endpoint", "endpoint"), ("config", "endpoint-config"), ("model", "model"))
         }
         return {"state": "CreationCompleted", **arns}
@@ -197,35 +237,20 @@ class HyperPod(Controller):
             self.cluster.put_status(kind, found, status)
 
 
-def deadline(found: Object) -> int:
-    return found["spec"].get("maxDeployTimeInSeconds", 3600)
+def differs(live: Object, wanted: Object) -> bool:
+    """Whether a pod's spec has to change: what the API server has added to it does not count."""
+    named = {each["name"]: each for each in live["containers"]}
+    if set(named) != {each["name"] for each in wanted["containers"]}:
+        return True
+    plain = {key: value for key, value in wanted.items() if key != "containers"}
+    if any(not _within(value, live.get(key)) for key, value in plain.items()):
+        return True
+    return any(not _within(each, named[each["name"]]) for each in wanted["containers"])
 
 
-def endpoint_name(found: Object) -> str:
-    spec = found["spec"]
-    return spec.get("endpointName") or (spec.get("sageMakerEndpoint") or {}).get("name") or ""
-
-
-def container_port(found: Object) -> int:
-    return ((found["spec"].get("worker") or {}).get("modelInvocationPort") or {}).get("containerPort", 8080)
-
-
-def pod_spec(found: Object) -> dict[str, Any]:
-    """The pod of an InferenceEndpointConfig's worker, or of a JumpStart model."""
-    worker = found["spec"].get("worker") or {}
-    port = {"containerPort": container_port(found), "name": "http", "protocol": "TCP"}
-    container: dict[str, Any] = {
-        "name": name_of(found)[:63], "image": worker.get("image", JUMPSTART_IMAGE), "ports": [port],
-    }  # fmt: skip
-    for ours, theirs in (
-        ("args", "args"),
-        ("command", "command"),
-        ("environmentVariables", "env"),
-        ("resources", "resources"),
-    ):
-        if worker.get(ours):
-            container[theirs] = worker[ours]
-    if found["kind"] == "JumpStartModel":
-        gpus = {"nvidia.com/gpu": "1"}
-        container |= {"resources": {"limits": gpus, "requests": gpus}}
-    return {"containers": [container]}
+def _within(wanted: object, live: object) -> bool:
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        return all(_within(value, live.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(live, list):
+        return len(wanted) == len(live) and all(map(_within, wanted, live))
+    return wanted == live
