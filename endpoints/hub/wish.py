@@ -27,19 +27,18 @@ ARGUMENTS: dict[EngineKind, dict[str, str]] = {
         "enforce_eager": "enforce-eager", "tool_call_parser": "tool-call-parser", "dtype": "dtype",
     },
     EngineKind.SGLANG: {
-        "max_model_len": "context-length", "tensor_parallel_size": "tp-size", "max_num_seqs": "max-running-requests",
-        "tool_call_parser": "tool-call-parser", "mem_fraction_static": "mem-fraction-static", "dtype": "dtype",
-        "enforce_eager": "disable-cuda-graph",
+        "max_model_len": "context-length", "tensor_parallel_size": "tensor-parallel-size",
+        "max_num_seqs": "max-running-requests", "tool_call_parser": "tool-call-parser",
+        "mem_fraction_static": "mem-fraction-static", "dtype": "dtype", "enforce_eager": "disable-cuda-graph",
     },
     EngineKind.LMI: {
-        "max_model_len": "max-model-len", "tensor_parallel_size": "tensor-parallel-degree",
-        "max_num_seqs": "max-rolling-batch-size", "enable_prefix_caching": "enable-prefix-caching", "dtype": "dtype",
+        "max_model_len": "max-model-len", "tensor_parallel_size": "tensor-parallel-size",
+        "max_num_seqs": "max-num-seqs", "enable_prefix_caching": "enable-prefix-caching", "dtype": "dtype",
     },
 }
 # These say where or what, and not how the engine runs.
 NO_ARGUMENTS = ("endpoint_name", "instance_count", "s3_model_path", "trust_remote_code", "chat_template")
-TENSOR = {EngineKind.VLLM: "tensor-parallel-size", EngineKind.SGLANG: "tp-size", EngineKind.LMI: "tensor-parallel-degree"}
-QUANTISATION = {EngineKind.VLLM: "quantization", EngineKind.SGLANG: "quantization", EngineKind.LMI: "quantize"}
+TENSOR, QUANTISATION = "tensor-parallel-size", "quantization"
 NAME_CHARS = 50
 # How a model that was made for a fine-tuned job remembers it, in its sources.
 JOB = "job:"
@@ -63,7 +62,7 @@ class HubWish:
     @property
     def gpus(self) -> int:
         """GPUs of a replica, once `with_gpus` has settled them."""
-        found: int = self.arguments.get(TENSOR[self.engine], 1)
+        found: int = self.arguments.get(TENSOR, 1)
         return found
 
 
@@ -86,6 +85,9 @@ def read(data: DeployIn) -> HubWish:
 def _refuse_what_is_not_done(data: DeployIn) -> None:
     """Settings of the hub that would be dangerous, or dropped without a word."""
     config, extra = data.hyperpod_config or HyperPodConfig(), data.extra
+    if data.engine == "trt-llm":
+        _refuse("engine", _("The portal has no container with TensorRT-LLM: send “vllm”, or “lmi-dist” for an LMI container, "
+                            "which runs vLLM."))
     if extra.trust_remote_code:
         _refuse("extra_params.trust_remote_code", _("The portal runs no code that a model brings."))
     if extra.chat_template:
@@ -149,9 +151,7 @@ def arguments_of(data: DeployIn, engine: EngineKind) -> dict[str, Any]:
     if "tool-call-parser" in found and engine == EngineKind.VLLM:
         found["enable-auto-tool-choice"] = True
     if data.quantize:
-        found[QUANTISATION[engine]] = data.quantize
-    if engine == EngineKind.LMI:
-        found["rolling-batch"] = data.engine
+        found[QUANTISATION] = data.quantize
     return found
 
 

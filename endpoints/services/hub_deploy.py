@@ -100,7 +100,7 @@ def _machine(name: str) -> InstanceType:
 
 def with_gpus(wish: HubWish, machine: InstanceType) -> HubWish:
     """All GPUs of the machine are used, unless the call says how many; as the hub does. Raises Invalid."""
-    key, most = TENSOR[wish.engine], machine.gpus
+    key, most = TENSOR, machine.gpus
     wanted = wish.arguments.get(key, most or 1)
     if most and wanted > most:
         raise Invalid(_("%(machine)s has %(most)d GPUs.") % {"machine": machine.name, "most": most},
