@@ -32,7 +32,8 @@ from portal.tenancy.text import clean
 
 from . import aws_sdk
 from .aws_eks import Tokens
-from .aws_errors import AwsError, AwsProblem, action_of, error_of_answer, unreachable
+from .aws_errors import AwsError, AwsProblem, action_of
+from .aws_failures import as_aws_error
 from .aws_gate import Gate
 from .aws_params import check_params
 from .aws_places import REGION, endpoint_of, partition_of
@@ -151,10 +152,8 @@ class Aws:
     def object_bytes(self, bucket: str, key: str, *, most: int) -> bytes:
         """The first `most` bytes of an object in S3. Raises AwsError."""
         body = self.call("s3", "get_object", Bucket=bucket, Key=key, Range=f"bytes=0-{most - 1}")["Body"]
-        try:
+        with as_aws_error("s3", "get_object"):
             return bytes(body.read(most))
-        except aws_sdk.sdk().exceptions.BotoCoreError as error:
-            raise self._error(error, "s3", "get_object") from None
 
     def close(self) -> None:
         with self._lock:
@@ -178,10 +177,8 @@ class Aws:
     def _base_credentials(self) -> Any:
         if self._identity.access_key_id and self._identity.sign_in != SignIn.MACHINE:
             return aws_sdk.keys(self._identity.access_key_id, self._secret)
-        try:
+        with as_aws_error("sts", "get_caller_identity"):
             found = aws_sdk.machine_credentials()
-        except aws_sdk.sdk().exceptions.BotoCoreError as error:
-            raise self._error(error, "sts", "get_caller_identity") from None
         if found is None:
             raise AwsError(AwsProblem.AUTH, _("This machine has no AWS credentials: give it a role, or enter keys."))
         return found
@@ -201,12 +198,11 @@ class Aws:
 
     def _frozen(self, credentials: Any) -> Any:
         try:
-            return credentials.get_frozen_credentials()
+            with as_aws_error("sts", "get_caller_identity"):
+                return credentials.get_frozen_credentials()
         except RuntimeError:  # botocore's word for new credentials that have ended already
             raise AwsError(AwsProblem.AUTH, _("AWS hands out a session that has ended already: is this machine's clock "
                                               "right?")) from None
-        except aws_sdk.sdk().exceptions.BotoCoreError as error:
-            raise self._error(error, "sts", "get_caller_identity") from None
 
     def _sign_in_again(self) -> None:
         with self._lock:
@@ -252,28 +248,10 @@ class Aws:
         raise AssertionError("unreachable")
 
     def _once(self, client: Any, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        errors = aws_sdk.sdk().exceptions
-        try:
+        with as_aws_error(service, operation, params):
             answer: dict[str, Any] = getattr(client, operation)(**params)
-        except errors.ClientError as error:
-            raise error_of_answer(error.response, service, operation) from None
-        except errors.BotoCoreError as error:
-            raise self._error(error, service, operation, params) from None
-        except aws_sdk.sdk().parsers.ResponseParserError:
-            raise unreachable("no answer of AWS", service, operation) from None
         answer.pop("ResponseMetadata", None)
         return answer
-
-    def _error(self, error: Any, service: str, operation: str, params: dict[str, Any] | None = None) -> AwsError:
-        """What botocore itself says. Its texts quote addresses and values, so they are not passed on."""
-        errors = aws_sdk.sdk().exceptions
-        if isinstance(error, errors.ParamValidationError):
-            faults = "; ".join(check_params(service, operation, params or {})) or _("A parameter has the wrong shape.")
-            return AwsError(AwsProblem.INVALID, clean(faults, 1000), service=service, operation=operation)
-        if isinstance(error, errors.HTTPClientError | errors.ConnectionError | errors.IncompleteReadError):
-            return unreachable(_why(error, errors), service, operation)
-        return AwsError(AwsProblem.AUTH, _("This machine can't sign in to AWS (%(why)s).") % {"why": type(error).__name__},
-                        service=service, operation=operation)
 
     def _client(self, service: str, *, is_base: bool) -> Any:
         with self._lock:
@@ -283,14 +261,6 @@ class Aws:
                 client = aws_sdk.client_of(session, service, self.region, self._identity.endpoint)
                 self._clients[service, is_base] = client
             return client
-
-
-def _why(error: Any, errors: Any) -> str:
-    if isinstance(error, errors.ConnectTimeoutError | errors.ReadTimeoutError):
-        return "timeout"
-    if isinstance(error, errors.SSLError):
-        return "tls"
-    return "refused" if isinstance(error, errors.EndpointConnectionError) else "reset"
 
 
 def _attempts_for(error: AwsError) -> int:
