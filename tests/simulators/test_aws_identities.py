@@ -6,10 +6,13 @@ import http.client
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -139,6 +142,21 @@ def test_requests_are_recorded_without_secrets(aws_sim: AwsSimulator) -> None:
     assert seen.host == urlsplit(aws_sim.url).netloc
     assert "authorization" in seen.header_names
     assert aws_sim.keys.secret_access_key not in repr(aws_sim.requests) + repr(aws_sim.keys)
+
+
+@pytest.mark.parametrize("way", ["environment", "instance_environment"])
+def test_a_machine_has_a_role_of_its_own(
+    aws_sim: AwsSimulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    arn = aws_sim.machine.has_role("portal-machine")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for name, value in getattr(aws_sim.machine, way)(aws_sim.url).items():
+        monkeypatch.setenv(name, value)
+    client = boto3.Session(region_name="us-east-1").client("sts", endpoint_url=aws_sim.url)
+    assert client.get_caller_identity()["Arn"].startswith("arn:aws:sts::123456789012:assumed-role/portal-machine/")
+    assert arn.endswith("role/portal-machine")
+    client.close()
 
 
 def test_it_runs_by_itself() -> None:

@@ -25,7 +25,8 @@ class App:
     def __init__(self, identities: Identities, faults: Faults, forward: Forward) -> None:
         self.identities, self.faults, self._forward = identities, faults, forward
         self.players: dict[str, Player] = {}
-        self.forwarded: dict[str, Player] = {}
+        self.metadata: Callable[[Request], Answer | None] = lambda _request: None
+        """Answers what machines ask of themselves, unsigned."""
         self.requests: list[Recorded] = []
         self.broken: list[str] = []
         """What the simulator itself did wrong: answers that botocore's models don't know, exceptions."""
@@ -38,7 +39,7 @@ class App:
         seen = Recorded(request.method, request.path, request.headers.get("host", ""), sorted(request.headers))
         with self._lock:
             self.requests.append(seen)
-        answer = self._answer(request, seen)
+        answer = self.metadata(request) or self._answer(request, seen)
         seen.status, seen.code = answer.status, answer.code
         return answer
 

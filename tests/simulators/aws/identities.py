@@ -97,7 +97,11 @@ class Identities:
                                            f"{role_arn}", 403)  # fmt: skip
         if seconds > role.longest:
             raise AwsFault("ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
-        partition, account, name = role.arn.split(":")[1], role.arn.split(":")[4], role.arn.rpartition("/")[2]
+        return self.session_of(role_arn, session, seconds)
+
+    def session_of(self, role_arn: str, session: str, seconds: int) -> Keys:
+        """Temporary keys of a role, whoever may have them."""
+        partition, account, name = role_arn.split(":")[1], role_arn.split(":")[4], role_arn.rpartition("/")[2]
         identity = Identity(f"arn:{partition}:sts::{account}:assumed-role/{name}/{session}", account,
                             f"AROA{name.upper():A<17}"[:21] + f":{session}")  # fmt: skip
         return self._add(identity, f"ASIA{_letters(16)}", secrets.token_urlsafe(96), self.clock.now() + seconds)

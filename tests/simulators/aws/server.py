@@ -13,6 +13,7 @@ from tests.simulators.aws.faults import Faults
 from tests.simulators.aws.identities import ACCOUNT, Identities, Keys
 from tests.simulators.aws.listener import Server
 from tests.simulators.aws.logs import Logs
+from tests.simulators.aws.machine import Machine
 from tests.simulators.aws.messages import Recorded
 from tests.simulators.aws.moto_server import Moto
 from tests.simulators.aws.pricing import Pricing
@@ -37,6 +38,8 @@ class AwsSimulator:
         self.logs, self.pricing = Logs(self.world.clock), Pricing()
         self.sagemaker = SageMaker(self.world, self._log)
         self.app = App(self.identities, self.faults, self.moto.forward)
+        self.machine = Machine(self.identities)
+        self.app.metadata = self.machine.answer
         self.eks = Eks(self.identities, self.world.clock)
         self.runtime = Runtime(self.sagemaker, self.moto)
         self.autoscaling = Autoscaling(self.sagemaker, self.moto.forward)
@@ -83,7 +86,7 @@ class AwsSimulator:
             self.identities.reset()
             self.sagemaker.reset()
             self.eks.reset()
-            for service in (self.autoscaling, self.logs, self.pricing):
+            for service in (self.autoscaling, self.logs, self.pricing, self.machine):
                 service.reset()
             self.app.requests.clear()
             self.app.broken.clear()

@@ -100,7 +100,7 @@ def find_cluster(here: Region, name_or_arn: str) -> HyperPod:
 
 @plays("ListClusters")
 def list_clusters(here: Region, asked: Params) -> Params:
-    found, more = listed(asked, here.clusters.values())
+    found, more = listed(asked, here.clusters.values(), order="Ascending")
     return {"ClusterSummaries": [{
         "ClusterArn": cluster.arn, "ClusterName": cluster.name, "CreationTime": cluster.created,
         "ClusterStatus": cluster.status,

@@ -13,13 +13,13 @@ from tests.simulators.aws.messages import Params
 PAGE = 10  # the default of MaxResults, and the API reference's for most lists
 
 
-def listed(asked: Params, things: Iterable[Any], *, default_sort: str = "CreationTime") -> tuple[list[Any], Params]:
-    """The page that is asked for, and {"NextToken": …} where more follow."""
+def listed(asked: Params, things: Iterable[Any], *, order: str = "Descending") -> tuple[list[Any], Params]:
+    """The page that is asked for, and {"NextToken": …} where more follow. order: by itself, newest first."""
     kept = [thing for thing in things if _wanted(asked, thing)]
-    by = asked.get("SortBy", default_sort).replace("CREATION_TIME", "CreationTime").replace("NAME", "Name")
+    by = asked.get("SortBy", "CreationTime").replace("CREATION_TIME", "CreationTime").replace("NAME", "Name")
     keys = {"Name": lambda thing: (thing.name,), "Status": lambda thing: (getattr(thing, "status", ""), thing.name)}
     kept.sort(key=keys.get(by, lambda thing: (thing.created, thing.name)),
-              reverse=asked.get("SortOrder", "Descending") == "Descending")  # fmt: skip
+              reverse=asked.get("SortOrder", order) == "Descending")  # fmt: skip
     return page(asked, kept)
 
 
