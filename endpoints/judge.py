@@ -49,6 +49,8 @@ def judge(row: RowView, seen: Observation) -> Verdict:
     """
     if seen.wanted_replicas is not None:
         row = replace(row, replicas=seen.wanted_replicas)
+    if seen.keeps_time:
+        row = replace(row, late=False)
     if row.wish == Wish.DELETED:
         return _going(row, seen, Status.DELETING, Status.DELETED)
     if row.wish == Wish.STOPPED:

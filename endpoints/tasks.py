@@ -53,6 +53,19 @@ def follow_vllmclusters(cluster_id: int) -> None:
 
 
 @shared_task
+def collect_all_leftovers() -> None:
+    services.ring_for_leftovers()
+
+
+@shared_task(throws=(TargetError,))
+def collect_leftovers(cluster_id: int) -> None:
+    """A place that can't be asked keeps its leftovers until it can."""
+    cluster = Cluster.objects.filter(pk=cluster_id).first()
+    if cluster is not None:
+        services.collect_leftovers(cluster)
+
+
+@shared_task
 def find_all_drift() -> None:
     services.ring_for_drift()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
@@ -238,6 +238,8 @@ class Observation:
     source: str = ""
     problem: Cause = Cause.NONE
     message: str = ""
+    # The place is at work and gives up by its own clock, which may be hours: no deadline of ours counts meanwhile.
+    keeps_time: bool = False
     # `problem` and `message` say what.
     lack: Lack = Lack.NOTHING
     # What the place's autoscaler wants now; None where the endpoint's own number counts.
@@ -323,6 +325,22 @@ class Scales(Protocol):
     """A place where the number of replicas can be chosen."""
 
     max_replicas: int
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a pass over leftovers found (Kind/name): told for the first time, or still in use; and deleted."""
+
+    told: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Collects(Protocol):
+    """A place where things of ours can be left over that no listing of endpoints shows."""
+
+    def collect(self, known: Callable[[], Collection[UUID]], grace: timedelta) -> Collected:
+        """Take away what belongs to none of `known` and was seen `grace` ago as well. Raises TargetError."""
 
 
 @runtime_checkable

@@ -70,6 +70,8 @@ CASES = [
      "UPDATING", "NoRoom", 1, 1),
     ("an update past its deadline is given up", row(**TO_2, late=True),
      Observation((replica(), replica(revision=2, phase="LOADING"))), "DEGRADED", "UpdateFailed", 1, 1),
+    ("an update of a place that keeps time itself is not given up by our clock", row(**TO_2, late=True),
+     Observation((replica(), replica(revision=2, phase="LOADING")), keeps_time=True), "UPDATING", "Loading", 1, 1),
     ("an update that is through but for the old one's end is not given up", row(**TO_2, late=True),
      Observation((replica(phase="STOPPING"), replica(revision=2))), "DEGRADED", "Loading", 1, 1),
     ("between two steps of the place nothing is in service yet", row(**TO_2, replicas=2),

@@ -8,7 +8,7 @@ from functools import partial
 from django.utils.translation import gettext as _
 
 from clusters.drivers.aws_errors import AwsError, AwsProblem
-from clusters.instances import InstanceType, instance_type
+from clusters.instances import InstanceType, hourly_cost, instance_type, no_price
 from endpoints.planning.preflight import memory_check
 from endpoints.targets.base import Check, ModelFacts, Spec
 from models_catalog.choices import ArtifactKind
@@ -22,7 +22,8 @@ from .place import PlaceView
 def checks(calls: Calls, place: PlaceView, spec: Spec, model: ModelFacts) -> tuple[Check, ...]:
     """The red ones first. Raises TargetError for a wish that can't be rendered, and AwsError."""
     made = bodies_of(spec, place)
-    found = [*_names(spec, made), *_instances(spec, made, model), *_weights(calls, spec, model), *_quota(spec, made)]
+    found = [*_names(spec, made), *_instances(spec, made, model), *_weights(calls, spec, model), *_quota(spec, made),
+             *_cost(spec, place, made)]
     return tuple(sorted(found, key=lambda check: {False: 0, None: 1, True: 2}[check.ok]))
 
 
@@ -99,6 +100,18 @@ def _quota(spec: Spec, made: Bodies) -> Iterator[Check]:
         "count": _most(spec, each["InitialInstanceCount"]), "type": " / ".join(types_of(each))}
         for each in made.config["ProductionVariants"])
     yield Check("quota", None, _("The portal does not know the account's quotas. It must allow this much more:"), lines)
+
+
+def _cost(spec: Spec, place: PlaceView, made: Bodies) -> Iterator[Check]:
+    """What its instances cost in an hour, and at most where an autoscaler may add some."""
+    for each in made.config["ProductionVariants"]:
+        for name in types_of(each):
+            least, most = each["InitialInstanceCount"], _most(spec, each["InitialInstanceCount"])
+            cost, top = hourly_cost(name, place.region, least), hourly_cost(name, place.region, most)
+            if cost is None or top is None:
+                yield Check("cost", None, no_price(name, place.region))
+            else:
+                yield Check("cost", True, cost.sentence, (top.sentence,) if most > least else ())
 
 
 def _most(spec: Spec, count: int) -> int:

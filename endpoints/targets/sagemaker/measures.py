@@ -35,7 +35,8 @@ def measure(aws: Aws, spec: Spec) -> Measured:
     values = figures(answer.get("MetricDataResults", ()), len(names))
     said = any(value is not None for value in values.values())
     return Measured(values, SOURCE, now, period=_("in the last 5 minutes"),
-                    missing="" if said else _("CloudWatch has no figures yet: they come with the first calls, some minutes late."))
+                    missing="" if said else _("CloudWatch has no figures yet: they come with the first calls, some minutes "
+                                              "late."))
 
 
 def queries(endpoint: str, names: list[str]) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def observation_of(seen: Seen, place: PlaceView) -> Observation:
     moving = live.is_moving or mixed
     return Observation(
         replicas, source=SOURCE, entrance=_entrance(seen, place, replicas), pause=MOVING_PAUSE if moving else 0.0,
-        follow=Follow.STEP if mixed else Follow.WRITE,
+        follow=Follow.STEP if mixed else Follow.WRITE, keeps_time=moving,
         wanted_replicas=_wanted(live, component) if seen.autoscaled or several else None)
 
 
@@ -41,7 +41,7 @@ def made_a_moment_ago(name: str) -> Observation:
     """Of an endpoint that we have just made, while AWS does not show it everywhere yet."""
     waits = ReplicaSeen(key=name, index=0, revision=0, ready=False, phase="Creating", cause=Cause.LOADING,
                         message=_("SageMaker has taken the order."))
-    return Observation((waits,), source=SOURCE, follow=Follow.WRITE, pause=MOVING_PAUSE)
+    return Observation((waits,), source=SOURCE, follow=Follow.WRITE, pause=MOVING_PAUSE, keeps_time=True)
 
 
 def _wanted(live: Live, component: Component | None) -> int:

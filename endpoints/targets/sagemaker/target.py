@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from django.utils.functional import cached_property
 from clusters.drivers.aws import aws_for
 from clusters.models import AwsPlace, Cluster
 from endpoints.explaining import Evidence
-from endpoints.targets.base import LOG_LINES, Check, Follow, ModelFacts, Observation, Plan, Spec
+from endpoints.targets.base import LOG_LINES, Check, Collected, Follow, ModelFacts, Observation, Plan, Spec
 from endpoints.targets.measuring import Measured
 
 from .bodies import Bodies, bodies_of
@@ -20,6 +21,7 @@ from .calls import Calls
 from .checks import checks
 from .errors import told
 from .evidence import evidence, read_log
+from .leftovers import Collector
 from .look import observe, observe_named, remember
 from .measures import measure
 from .memory import Memory, memory_of
@@ -31,7 +33,7 @@ from .steps import Steps
 
 
 class SageMakerTarget:
-    """The target of an account and region. Implements Target and Scales of endpoints.targets.base."""
+    """The target of an account and region. Implements Target, Scales and Collects of endpoints.targets.base."""
 
     max_replicas = 64
 
@@ -107,6 +109,10 @@ class SageMakerTarget:
         self._names[spec.uid] = spec.external_name
         with told():
             remove(self._calls, self._memory, spec)
+
+    def collect(self, known: Callable[[], Collection[UUID]], grace: timedelta) -> Collected:
+        with told():
+            return Collector(self._calls, grace).collect(known)
 
     def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False, lines: int = LOG_LINES) -> str:
         with told():
