@@ -11,7 +11,7 @@ from models_catalog.models import Profile
 from portal.tenancy.adminkit import actor_of, confirmed
 
 from .forms import GenerationForm, RollBackForm, ScaleForm, UpdateForm
-from .plan import plan_as_it_is, plan_roll_back, plan_scale, plan_update, previewed
+from .plan import changed_options, plan_as_it_is, plan_roll_back, plan_scale, plan_update, previewed
 
 SERVICE_VERBS = ("deploy", "start", "stop", "retry", "scale", "autoscale", "update", "roll_back", "put_back", "accept_drift",
                  "ignore_drift", "remove")
@@ -57,11 +57,12 @@ class EndpointActions:
                          "ready; if they fail, the old ones stay."))
     def update(
         self, request: HttpRequest, row: Endpoint, *, profile: Profile | None = None,
-        arguments: dict[str, Any] | None = None, note: str = "", generation: int | None = None,
+        arguments: dict[str, Any] | None = None, options: dict[str, Any] | None = None, note: str = "",
+        generation: int | None = None,
     ) -> None:
         now = row.wanted.spec.get("arguments", {}) if row.wanted and profile is None else {}
         services.update(actor_of(request), row, profile=profile, note=note, expected_generation=generation,
-                        arguments={**now, **arguments} if arguments else None)
+                        arguments={**now, **arguments} if arguments else None, options=changed_options(row, options))
 
     @confirmed(_("Roll back"), permission="rollback", preview=previewed(plan_roll_back), form=RollBackForm, icon="undo",
                explain=_("An earlier revision is wanted again and replaces the replicas one by one."))

@@ -14,9 +14,12 @@ from unfold.widgets import (
 )
 
 from endpoints.models import Endpoint, Revision
+from endpoints.options import object_kind
 from models_catalog.argument_form import ArgumentsField
 from models_catalog.models import Profile
 from portal.tenancy.adminkit import ConfirmForm
+
+from .options_form import OptionsField, check_form
 
 
 def profile_field(required: bool = True) -> forms.ModelChoiceField[Profile]:
@@ -34,6 +37,7 @@ class EndpointForm(forms.ModelForm[Endpoint]):
 
     profile = profile_field()
     arguments = ArgumentsField(label=_("Engine arguments"), help_text=_("On top of the profile's."))
+    options = OptionsField()
     note = forms.CharField(label=_("Note"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget(),
                            help_text=_("Why; it stays with the revision."))
     deploy_now = forms.BooleanField(label=_("Deploy now"), required=False, initial=True, widget=UnfoldBooleanWidget(),
@@ -54,11 +58,21 @@ class EndpointForm(forms.ModelForm[Endpoint]):
         wanted = self.instance.wanted if self.instance.pk else None
         if wanted is not None:
             self.initial.update({"profile": wanted.profile_id, "arguments": wanted.spec.get("arguments", {}),
-                             "read_generation": self.instance.generation})
+                             "options": wanted.spec.get("options", {}), "read_generation": self.instance.generation})
+            if isinstance(options := self.fields.get("options"), OptionsField):
+                options.take_kind(object_kind(self.instance.cluster, wanted.spec))
             if isinstance(arguments := self.fields.get("arguments"), ArgumentsField):
                 arguments.take_table(wanted.profile.release)
                 arguments.help_text = _("All of them, as the wanted revision has them. A change makes a "
                                                        "new revision, which replaces the replicas one by one.")
+
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        if "options" in self.fields:
+            cluster = self.instance.cluster if self.instance.pk else found.get("cluster")
+            check_form(self, cluster, found.get("profile"))
+        return found
 
 
 class GenerationForm(ConfirmForm):
@@ -86,6 +100,7 @@ class UpdateForm(GenerationForm):
     profile = profile_field(required=False)
     arguments = ArgumentsField(label=_("Engine arguments"), help_text=_(
         "Changes on top of what runs. Empty changes nothing; null in the JSON takes one away."))
+    options = OptionsField(help_text=_("All of them, as the wanted revision has them."))
     note = forms.CharField(label=_("Note"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -98,6 +113,18 @@ class UpdateForm(GenerationForm):
         wanted = self.rows[0].wanted if len(self.rows) == 1 else None
         if wanted is not None and isinstance(arguments := self.fields["arguments"], ArgumentsField):
             arguments.take_table(wanted.profile.release)
+        if wanted is None or not (kind := object_kind(self.rows[0].cluster, wanted.spec)):
+            del self.fields["options"]  # of several endpoints each has its own
+        elif isinstance(options := self.fields["options"], OptionsField):
+            options.take_kind(kind)
+            options.initial = wanted.spec.get("options", {})
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        if "options" in self.fields:
+            row = self.rows[0]
+            check_form(self, row.cluster, found.get("profile") or row.wanted.profile)
+        return found
 
 
 class RollBackForm(GenerationForm):

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from clusters.models import Cluster
-from clusters.states import ClusterKind
+from clusters.states import AWS_KINDS, ClusterKind
 from endpoints import services
 from endpoints.models import Endpoint
 from models_catalog.models import Profile
@@ -22,6 +23,7 @@ from portal.tenancy.errors import NotAllowed
 from . import cells, detail, live, logs, why
 from .actions import EndpointActions
 from .forms import EndpointForm
+from .options_form import options_answer
 from .scaling import ScalingPages
 
 FROZEN = ("workspace", "cluster", "name", "public_name")
@@ -55,6 +57,7 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
     add_fieldsets = (
         (gettext_lazy("What"), {"fields": (("workspace", "profile"), ("name", "public_name"))}),
         (gettext_lazy("Where and how much"), {"fields": (("cluster", "replicas"),)}),
+        (gettext_lazy("Options of the place"), {"fields": ("options",)}),
         (gettext_lazy("How"), {"fields": ("arguments", "note", "deploy_now")}),
     )
     fieldsets = (
@@ -106,6 +109,13 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
 
     # The form
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        found = super().get_fieldsets(request, obj)
+        if obj is None or obj.cluster.kind not in AWS_KINDS:
+            return found
+        wished, *fixed = found
+        return (wished, (gettext_lazy("Options of the place"), {"fields": ("options",)}), *fixed)
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
         if "profile" in form.base_fields:
@@ -124,8 +134,8 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
             raise NotAllowed(_("You may make endpoints but not deploy them. Take the tick away."))
         adopt(obj, services.create(
             actor, said["workspace"], name=said["name"], cluster=said["cluster"], profile=said["profile"],
-            replicas=said["replicas"], public_name=said["public_name"], arguments=said["arguments"], note=said["note"],
-            deploy=said["deploy_now"] and not _is_planned_first(said["cluster"])))
+            replicas=said["replicas"], public_name=said["public_name"], arguments=said["arguments"], options=said["options"],
+            note=said["note"], deploy=said["deploy_now"] and not _is_planned_first(said["cluster"])))
 
     def response_add(self, request: HttpRequest, obj: Endpoint, post_url_continue: str | None = None) -> HttpResponse:
         """Where others may have changed things meanwhile, the plan comes before the deployment."""
@@ -143,11 +153,12 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
             self._require(request, "scale")
             services.scale(actor, row, said["replicas"], expected_generation=expected)
             expected = row.generation
-        if {"profile", "arguments"} & set(form.changed_data):
+        if {"profile", "arguments", "options"} & set(form.changed_data):
             self._require(request, "update")
             services.update(
                 actor, row, profile=said["profile"] if "profile" in form.changed_data else None, note=said["note"],
                 arguments=_changes(row, said["arguments"]) if "arguments" in form.changed_data else None,
+                options=said["options"] if "options" in form.changed_data else None,
                 expected_generation=expected)
             row.refresh_from_db()
         adopt(obj, row)
@@ -172,6 +183,7 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         own = [
+            path("options/", view(self.options_of), name="endpoints_endpoint_options"),
             path("live/", view(self.live_list), name="endpoints_endpoint_live"),
             path("<int:pk>/live/", view(self.live_detail), name="endpoints_endpoint_live_detail"),
             path("<int:pk>/compare/", view(self.compare), name="endpoints_endpoint_compare"),
@@ -181,6 +193,12 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
             path("<int:pk>/log/text/", view(self.log_text), name="endpoints_endpoint_log_text"),
         ]
         return [*own, *self.scaling_urls(), *super().get_urls()]
+
+    def options_of(self, request: HttpRequest) -> HttpResponse:
+        """The fields that a place and a profile bring, for the add page."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return options_answer(request, self.choices_for(request, Cluster))
 
     def live_list(self, request: HttpRequest) -> HttpResponse:
         return live.answer_list(self, request)

@@ -60,7 +60,14 @@ def plan_roll_back(actor: Actor, row: Endpoint, *, number: int, **_values: Any) 
 
 
 def plan_update(
-    actor: Actor, row: Endpoint, *, profile: Any = None, arguments: dict[str, Any] | None = None, **_values: Any,
+    actor: Actor, row: Endpoint, *, profile: Any = None, arguments: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None, **_values: Any,
 ) -> services.Planned:
     now = row.wanted.spec.get("arguments", {}) if row.wanted and profile is None else {}
-    return services.plan_change(actor, row, profile=profile, arguments={**now, **arguments} if arguments else None)
+    return services.plan_change(actor, row, profile=profile, arguments={**now, **arguments} if arguments else None,
+                                options=changed_options(row, options))
+
+
+def changed_options(row: Endpoint, options: dict[str, Any] | None) -> dict[str, Any] | None:
+    """None where a form shows the options as they are."""
+    return None if row.wanted is not None and options == row.wanted.spec.get("options", {}) else options

@@ -14,13 +14,14 @@ from django.utils.translation import gettext as _
 
 from clusters.models import Cluster
 from clusters.states import ClusterKind
+from models_catalog.models import Profile
 from portal.tenancy.errors import Invalid
 
 from . import hyperpod, sagemaker
 from .case import Case
 from .schema import Problem, check_body
 
-__all__ = ["Problem", "check_body", "check_change", "check_options", "problems_of"]
+__all__ = ["Problem", "check_body", "check_change", "check_options", "object_kind", "problems_of", "spec_for"]
 
 MOST_CHARS, MOST_TOLD = 65_536, 5
 
@@ -47,8 +48,20 @@ def problems_of(cluster: Cluster, spec: Mapping[str, Any], options: Any) -> list
         return [Problem("", _("Places of this kind have no options of their own."))]
     if not isinstance(options, Mapping) or not _is_plain(options):
         return [Problem("", _("Options are one JSON object of at most %(most)d KB.") % {"most": MOST_CHARS // 1024})]
-    kind = hyperpod.kind_of(spec) if cluster.kind == ClusterKind.HYPERPOD else sagemaker.KIND
-    return RULES[ClusterKind(cluster.kind)](Case(kind, options, spec, cluster))
+    return RULES[ClusterKind(cluster.kind)](Case(object_kind(cluster, spec), options, spec, cluster))
+
+
+def object_kind(cluster: Cluster, spec: Mapping[str, Any]) -> str:
+    """Whose fields the options are: a kind of the HyperPod operator, SageMaker, or "" for places without options."""
+    if cluster.kind == ClusterKind.HYPERPOD:
+        return hyperpod.kind_of(spec)
+    return sagemaker.KIND if cluster.kind == ClusterKind.SAGEMAKER else ""
+
+
+def spec_for(profile: Profile) -> dict[str, Any]:
+    """What the rules need to know of a profile, before there is a revision's spec."""
+    return {"engine": profile.release.kind, "release": profile.release.slug, "task": profile.model.task,
+            "artifact": {"kind": profile.artifact.kind}, "placement": profile.placement}
 
 
 def _is_plain(options: Mapping[str, Any]) -> bool:

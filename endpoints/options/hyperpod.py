@@ -16,9 +16,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from clusters.instances import InstanceType, instance_type
+from endpoints.autoscale.aws import AMP
 from models_catalog.choices import ArtifactKind, EngineKind, Task
 
-from .case import Case, leaves
+from .case import Case, leaves, parts
 from .pods import check_pods
 from .schema import Problem, check_fields
 
@@ -31,6 +33,8 @@ LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 # Where the images of these engines listen (facts.md 1.12, 2.5).
 PORTS = {EngineKind.VLLM: 8000, EngineKind.SGLANG: 8080, EngineKind.LMI: 8080}
 CACHES = ("redis", "tieredstorage")
+INNER_SCALING = ("intelligentRoutingSpec.autoScalingSpec", "pdSpec.autoScalingSpec.prefillAutoScaling",
+                 "pdSpec.autoScalingSpec.decodingAutoScaling")
 TIERS = ("sagemakerEndpoint", "loadBalancer", "modelPod")
 
 _MADE_HERE: Mapping[str, str | Promise] = {
@@ -60,16 +64,6 @@ DEFAULTED = frozenset({"modelName", "worker.resources"})
 # Amounts that the profile says; other resources of a container are people's.
 OF_THE_PROFILE = frozenset({"cpu", "memory", "nvidia.com/gpu"})
 MIG = "nvidia.com/mig-"
-# By family of instances, the partitions of a GPU that HyperPod knows (facts.md 1.9).
-PARTITIONS: Mapping[str, tuple[str, ...]] = {
-    "p4d": ("1g.5gb", "1g.10gb", "2g.10gb", "3g.20gb", "4g.20gb", "7g.40gb"),
-    "p4de": ("1g.5gb", "1g.10gb", "2g.10gb", "3g.20gb", "4g.20gb", "7g.40gb"),
-    "p5": ("1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"),
-    "p5e": ("1g.18gb", "1g.35gb", "2g.35gb", "3g.71gb", "4g.71gb", "7g.141gb"),
-    "p5en": ("1g.18gb", "1g.35gb", "2g.35gb", "3g.71gb", "4g.71gb", "7g.141gb"),
-    "p6-b200": ("1g.23gb", "1g.45gb", "2g.45gb", "3g.90gb", "4g.90gb", "7g.180gb"),
-    "p6e-gb200": ("1g.23gb", "1g.47gb", "2g.47gb", "3g.93gb", "4g.93gb", "7g.186gb"),
-}
 
 
 def kind_of(spec: Mapping[str, Any]) -> str:
@@ -119,7 +113,8 @@ def _own(case: Case) -> Iterator[Problem]:
 def _placement(case: Case) -> Iterator[Problem]:
     ways = ("instanceType", "instanceTypes", "nodeAffinity")
     given = [way for way in ways if case.options.get(way)]
-    if case.kind == IEC and not given:
+    # The target makes a nodeAffinity of a profile's node labels.
+    if case.kind == IEC and not given and not (case.spec.get("placement") or {}).get("node_selector"):
         yield Problem("instanceType", _now("Say where it runs: an instanceType, instanceTypes in order, or a nodeAffinity."))
     if len(given) > 1:
         yield Problem(given[1], _now("Only one of %(ways)s can be given.") % {"ways": ", ".join(ways)})
@@ -260,18 +255,33 @@ def _partitions(case: Case) -> Iterator[Problem]:
             elif name.startswith(MIG):
                 wanted.append((path, name.removeprefix("nvidia.com/")))
     types = [case.get("server.instanceType"), case.options.get("instanceType"), *(case.options.get("instanceTypes") or ())]
-    families = [name.split(".")[1] for name in types if name]
+    machines = [known for name in types if name and (known := instance_type(name)) is not None]
     for path, partition in wanted:
-        for family in families if partition else ():
-            known = PARTITIONS.get(family, ())
-            if partition.removeprefix("mig-") not in known:
-                yield Problem(path, _no_partition(f"ml.{family}", known))
+        for machine in machines if partition else ():
+            if partition not in machine.partitions:
+                yield Problem(path, _no_partition(machine))
 
 
-def _no_partition(family: str, known: tuple[str, ...]) -> str:
-    if not known:
-        return _now("The GPUs of %(family)s can't be divided.") % {"family": family}
-    return _now("%(family)s has the partitions %(all)s.") % {"family": family, "all": ", ".join(f"mig-{one}" for one in known)}
+def _no_partition(machine: InstanceType) -> str:
+    words = {"type": machine.name, "all": ", ".join(machine.partitions)}
+    return (_now("%(type)s has the partitions %(all)s.") if machine.partitions else
+            _now("The GPUs of %(type)s can't be divided.")) % words
 
 
-RULES = (_placement, _cache, _routing, _entrance, _certificates, _limits, _metrics, _capture, _tags, _partitions, check_pods)
+def _inner_scaling(case: Case) -> Iterator[Problem]:
+    """The router's and the two roles' own; the endpoint's is the portal's."""
+    for path in INNER_SCALING:
+        scaling = case.get(path) or {}
+        least, most = scaling.get("minReplicaCount", 1), scaling.get("maxReplicaCount", 5)
+        if least > most:
+            yield Problem(f"{path}.maxReplicaCount", _now("This is less than minReplicaCount."))
+        for where, part in parts(scaling, path):
+            if part.get("customHeaders"):
+                yield Problem(f"{where}.customHeaders", _now("Headers would show a secret in plain text: leave them out."))
+            if part.get("serverAddress") and not AMP.fullmatch(part["serverAddress"]):
+                yield Problem(f"{where}.serverAddress", _now("The operator asks Amazon Managed Prometheus only: https://aps-"
+                                                             "workspaces.REGION.amazonaws.com/workspaces/ws-…, or empty."))
+
+
+RULES = (_placement, _cache, _routing, _entrance, _certificates, _limits, _metrics, _capture, _tags, _partitions,
+         _inner_scaling, check_pods)

@@ -91,8 +91,8 @@
   }
 
   // The search box over engine options: groups without a match close and fade, those with one open.
-  function searching() {
-    for (const box of document.querySelectorAll("[data-options-search]")) {
+  function searching(root) {
+    for (const box of root.querySelectorAll("[data-options-search]")) {
       const groups = [...box.closest("[data-options]").querySelectorAll("details")];
       const before = groups.map((group) => group.open);
       box.addEventListener("input", () => {
@@ -108,9 +108,32 @@
     }
   }
 
+  // The fields of a place's own options come when place and profile are chosen; what was typed stays while they fit.
+  function placing() {
+    const form = document.querySelector("form:has([data-place-options])");
+    const chosen = form ? ["cluster", "profile"].map((name) => form.querySelector(`#id_${name}`)) : [];
+    if (!chosen.length || chosen.includes(null)) return;
+    async function load() {
+      const box = form.querySelector("[data-place-options]");
+      const [cluster, profile] = chosen.map((select) => select.value);
+      const answer = await fetch(`${box.dataset.placeOptions}?${new URLSearchParams({ cluster, profile })}`, {
+        credentials: "same-origin", cache: "no-store", redirect: "error",
+      });
+      if (!answer.ok) return;
+      const next = document.createRange().createContextualFragment(await answer.text()).firstElementChild;
+      if (next.dataset.kind === box.dataset.kind) return;
+      box.replaceWith(next);
+      searching(next.parentElement);
+    }
+    // Select2 tells of a choice through jQuery only.
+    for (const select of chosen) window.django.jQuery(select).on("change", load);
+    if (chosen[0].value && !form.querySelector("[data-place-options]").dataset.kind) load();
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     tick();
-    searching();
+    searching(document);
+    placing();
     setInterval(tick, 1000);
     copying();
     for (const log of document.querySelectorAll("pre[data-end]")) log.scrollTop = log.scrollHeight;

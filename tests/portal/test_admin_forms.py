@@ -95,7 +95,7 @@ def test_making_is_not_deploying(world: World, staff: Callable[..., User]) -> No
 def test_a_place_that_cannot_take_it_says_so_at_its_field(world: World, operator: Client) -> None:
     place = make_cluster("cloud", kind="sagemaker")
     page = operator.post(ADD, deploy_form(world, cluster=place.pk)).content.decode()
-    assert "be deployed to yet" in page
+    assert "InstanceType: Say on which instances it runs" in page
 
 
 def test_the_change_form_scales_and_updates(world: World, operator: Client) -> None:

@@ -127,6 +127,13 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"instanceType": "ml.p5.48xlarge", "worker": {"resources": {"limits": {"nvidia.com/mig-1g.5gb": 1}}}}, {},
      "worker.resources.limits.nvidia.com/mig-1g.5gb"),
     ({"worker": {"resources": {"limits": {"nvidia.com/mig-1g.5gb": 1}}}}, {}, "worker.resources.limits.nvidia.com/mig-1g.5gb"),
+    ({"intelligentRoutingSpec": {"enabled": True, "autoScalingSpec": {"minReplicaCount": 4, "maxReplicaCount": 2}}}, {},
+     "intelligentRoutingSpec.autoScalingSpec.maxReplicaCount"),
+    ({"intelligentRoutingSpec": {"enabled": True, "autoScalingSpec": {"prometheusTriggerList": [
+        {"query": "up", "serverAddress": "http://169.254.169.254/"}]}}}, {},
+     "intelligentRoutingSpec.autoScalingSpec.prometheusTriggerList.0.serverAddress"),
+    ({"intelligentRoutingSpec": {"enabled": True, "autoScalingSpec": {"prometheusTrigger": {"customHeaders": "A=b"}}}}, {},
+     "intelligentRoutingSpec.autoScalingSpec.prometheusTrigger.customHeaders"),
     ({"kubernetes": {"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}}, {}, "kubernetes.volumes.0.hostPath"),
     ({"kubernetes": {"volumes": [{"name": "model", "emptyDir": {}}]}}, {}, "kubernetes.volumes.0.name"),
     ({"kubernetes": {"initContainers": [{"name": "x", "securityContext": {"privileged": True}}]}}, {},
@@ -148,6 +155,10 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 @pytest.mark.parametrize(("options", "its", "path"), BAD, ids=[f"{index}-{path}" for index, (_o, _i, path) in enumerate(BAD)])
 def test_a_combination_that_is_refused_is_refused_at_its_path(options: dict[str, Any], its: dict[str, Any], path: str) -> None:
     assert paths(options, spec(**its)) == [path]
+
+
+def test_labels_of_a_profile_choose_machines_too() -> None:
+    assert told({}, spec(placement={"node_selector": {"node.kubernetes.io/instance-type": "ml.p5.48xlarge"}})) == []
 
 
 def test_an_instance_type_has_to_be_named() -> None:
