@@ -55,7 +55,7 @@ def line(kind: InstanceType, book: PriceBook) -> Line:
 
 def _on_hyperpod(kind: InstanceType) -> str:
     if kind.hyperpod and kind.too_small_for_hyperpod:
-        return _("too few pods: %(pods)d") % {"pods": kind.pods}
+        return _("too few pods")
     return _("yes") if kind.hyperpod else _("no")
 
 
