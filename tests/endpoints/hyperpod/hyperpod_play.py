@@ -53,8 +53,8 @@ def make_hyperpod_profile(slug: str = "pod-model", kind: str = ArtifactKind.S3, 
 
 def new_endpoint(cast: Cast, place: Cluster, name: str = "chat", **values: Any) -> Endpoint:
     profile = values.pop("profile", None) or Profile.objects.filter(slug="pod-model").first() or make_hyperpod_profile()
-    options = {**OPTIONS, **values.pop("options", {})}
-    return services.create(cast.actor("alice"), cast.alpha, name=name, cluster=place, profile=profile, options=options, **values)
+    values["options"] = {**OPTIONS, **values.get("options", {})}
+    return services.create(cast.actor("alice"), cast.alpha, name=name, cluster=place, profile=profile, **values)
 
 
 def config(sim: Simulator, endpoint: Endpoint, name: str = "", plural: str = IEC) -> Object:
