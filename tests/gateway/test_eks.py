@@ -42,7 +42,10 @@ def sim(backend: OpenAIBackend) -> Iterator[Simulator]:
 
 
 def by_eks(tenant: Tenant, sim: Simulator, aws_sim: AwsSimulator, name: str) -> tuple[Endpoint, EksCluster]:
-    """An endpoint that serves; its place is then reached as one of EKS."""
+    """An endpoint that serves; its place is then reached as one of EKS.
+
+    It gets another name then, by which a test knows that the gateway has read the new address.
+    """
     endpoint = deployed(tenant, sim, name)
     place, eks = endpoint.cluster, aws_sim.add_eks(f"{name}-eks", kube=sim)
     AwsPlace.objects.create(cluster=place, account=make_aws_account(aws_sim, name), region="us-east-1", eks_name=eks.name)
@@ -57,6 +60,7 @@ def by_eks(tenant: Tenant, sim: Simulator, aws_sim: AwsSimulator, name: str) -> 
         return Backend.objects.get(endpoint=endpoint).url.startswith("eks+https://")
 
     until(is_written, what=lambda: Endpoint.objects.get(pk=endpoint.pk).message)
+    Endpoint.objects.filter(pk=endpoint.pk).update(public_name=f"{name}-eks", public_key=f"{name}-eks")
     return endpoint, eks
 
 
@@ -64,7 +68,7 @@ def test_answers_and_streams_come_with_one_bearer_that_stays_at_the_door(
     make: Callable[[], Tenant], sim: Simulator, aws_sim: AwsSimulator, backend: OpenAIBackend,
 ) -> None:
     tenant = make()
-    endpoint, eks = by_eks(tenant, sim, aws_sim, "in-eks")
+    endpoint, eks = by_eks(tenant, sim, aws_sim, "in")
     row = Backend.objects.get(endpoint=endpoint)
     assert (row.secret("token"), row.ca) == ("", sim.ca_pem)
     before = len(backend.requests)
@@ -82,10 +86,10 @@ def test_a_bearer_that_is_refused_is_replaced_before_the_caller_notices(
 ) -> None:
     tenant = make()
     by_eks(tenant, sim, aws_sim, "refused-once")
-    call(tenant, "refused-once")
+    call(tenant, "refused-once-eks")
     refusing = sim.fault(method="POST", path="*/proxy/*", status=401, times=1)
     before = len(backend.requests)
-    answer = tenant.clients[-1].chat.completions.create(model="refused-once", messages=HELLO)
+    answer = tenant.clients[-1].chat.completions.create(model="refused-once-eks", messages=HELLO)
     refusing.remove()
     assert answer.choices
     assert len(backend.requests) == before + 1
@@ -96,12 +100,12 @@ def test_an_account_without_an_access_entry_is_an_error_of_ours_and_makes_no_sto
 ) -> None:
     tenant = make()
     _endpoint, eks = by_eks(tenant, sim, aws_sim, "no-entry")
-    client = tenant.wait_for("no-entry")
-    client.chat.completions.create(model="no-entry", messages=HELLO)
+    client = tenant.wait_for("no-entry-eks")
+    client.chat.completions.create(model="no-entry-eks", messages=HELLO)
     eks.access = {}
     before = len(eks.tokens)
     for _ in range(5):
         with pytest.raises(openai.InternalServerError, match="refused the portal") as refusal:
-            client.chat.completions.create(model="no-entry", messages=HELLO)
+            client.chat.completions.create(model="no-entry-eks", messages=HELLO)
         assert refusal.value.status_code == 502
     assert len(eks.tokens) <= before + 1
