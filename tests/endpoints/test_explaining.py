@@ -24,6 +24,7 @@ from endpoints.explaining import (
 from endpoints.explaining.rules import RULES
 from endpoints.explaining.scheduling import blocked_by
 from endpoints.states import Cause
+from endpoints.targets.sagemaker.causes import cause_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ASKED = Asked(gpus=2, cpu_millis=4000, memory_bytes=16 * 1024**3, image="vllm/vllm-openai:v0.20.2", model="org/model",
@@ -215,7 +216,28 @@ LOGS = {
     "engine_timeout": "TimeoutError: Timed out waiting for engine core processes to start.",
     "error": "AssertionError: the sky is green",
 }
+SAGEMAKER = {
+    "quota": (Cause.QUOTA, "The account-level service limit 'ml.g5.2xlarge for endpoint usage' is 0 Instances."),
+    "no_room": (Cause.NO_ROOM, "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."),
+    "forbidden": (Cause.FORBIDDEN, "AccessDenied: not authorized to perform: s3:GetObject"),
+    "model_missing": (Cause.MODEL_MISSING, "Could not find model data at s3://models/small/."),
+    "gated": (Cause.GATED, "401 Client Error. You are trying to access a gated repo."),
+    "image": (Cause.IMAGE, "The image does not exist in the ECR repository."),
+    "disk": (Cause.DISK_FULL, "No space left on device"),
+    "network": (Cause.NETWORK, "The subnet subnet-1 has no free addresses."),
+    "memory": (Cause.MEMORY, "The model container ran out of memory."),
+    "probe": (Cause.PROBE, "The primary container did not pass the ping health check."),
+    "error": (Cause.ERROR, "Request to service failed."),
+    "moving": (Cause.NONE, ""),
+}
+EXAMPLES |= {f"sagemaker_{name}": status("Endpoint/chat", "EndpointStatus", "Failed" if cause else "Creating", cause, said)
+             for name, (cause, said) in SAGEMAKER.items()}
 EXAMPLES |= {f"log_{name}": ended(1, log=f"INFO 01-02 begin\n{text}\n") for name, text in LOGS.items()}
+
+
+@pytest.mark.parametrize(("cause", "said"), SAGEMAKER.values(), ids=SAGEMAKER)
+def test_the_words_of_sagemaker_are_sorted_by_their_cause(cause: Cause, said: str) -> None:
+    assert cause_of(said) == cause
 
 
 def test_every_rule_has_an_example_and_every_log_rule_an_advice() -> None:

@@ -4,9 +4,10 @@ tests/endpoints/test_explaining.py."""
 from .images import IMAGES
 from .logs import LOGS
 from .pods import PODS
+from .sagemaker import SAGEMAKER
 from .wishes import WISHES
 
 # The first that fits a clue counts: the particular ones of pods come before "not found" of an image.
-RULES = (*WISHES, *PODS, *IMAGES, *LOGS)
+RULES = (*WISHES, *PODS, *IMAGES, *LOGS, *SAGEMAKER)
 
 __all__ = ["RULES"]

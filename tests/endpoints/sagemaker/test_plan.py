@@ -136,8 +136,7 @@ def test_the_checks_look_for_room_weights_and_cost(sim: AwsSimulator, place: Clu
     assert found(place, fat, "instance").ok is False
     elsewhere = replace(spec, wanted=replace(spec.wanted, image="docker.io/vllm/vllm-openai:v0.13"))
     assert found(place, elsewhere, "image").ok is False
-    sim.faults.refuse("s3:ListBucket")
-    sim.faults.fail("AccessDenied", "Access Denied", 403, operations=["s3:ListObjectsV2"])
+    sim.faults.fail("AccessDenied", "Access Denied", 403, operations=["s3:GetBucket"])
     assert found(place, spec, "weights").ok is None
 
 
