@@ -85,6 +85,7 @@ class AwsIn(Closed):
     """Which account a place is in, by name or uid, and how SageMaker endpoints run there.
 
     For a HyperPod cluster give `hyperpod_name`; importing it asks AWS first and tells at once what is wrong.
+    `through_eks` changes the way to its Kubernetes API to one that is signed in to AWS, and forgets a kept credential.
     """
 
     account: Ref | None = None
@@ -96,6 +97,7 @@ class AwsIn(Closed):
     subnets: Ids = []
     security_groups: Ids = []
     network_isolation: bool = False
+    through_eks: bool = False
 
 
 class FoundOut(Schema):

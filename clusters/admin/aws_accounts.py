@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import re_path
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminPasswordWidget
@@ -24,6 +26,7 @@ from portal.tenancy.adminkit import PortalAdmin, WorkspaceFilter, actor_of, conf
 from portal.tenancy.errors import Invalid, PortalError
 
 POLICY = "inference-portal-rights.json"
+STALE = timedelta(minutes=15)  # three looks
 FOUND = ("connection", "connected", "account_id", "arn", "n_places", "in_aws")
 
 
@@ -112,11 +115,11 @@ class AwsAccountAdmin(PortalAdmin):
 
     @admin.display(description=gettext_lazy("connection"), ordering="reach")
     def connection(self, row: AwsAccount) -> SafeString:
-        return status_badge(Reach(row.reach).label, COLOURS[row.reach], seen=row.checked_at)
+        return _badge(row)
 
     @admin.display(description=gettext_lazy("connection"))
     def connected(self, row: AwsAccount) -> SafeString:
-        return status_badge(Reach(row.reach).label, COLOURS[row.reach], seen=row.checked_at, note=row.message)
+        return _badge(row, note=row.message)
 
     @admin.display(description=gettext_lazy("places"), ordering="place_count")
     def n_places(self, row: Any) -> int:
@@ -135,6 +138,12 @@ class AwsAccountAdmin(PortalAdmin):
         found = services.check_account(actor_of(request), row)
         if found.reach != Reach.OK:
             raise PortalError(f"{found.reach.label}: {found.message}")
+
+
+def _badge(row: AwsAccount, note: str = "") -> SafeString:
+    """Stale where nobody could test it for three periods."""
+    old = row.checked_at is not None and timezone.now() - row.checked_at > STALE
+    return status_badge(Reach(row.reach).label, COLOURS[row.reach], seen=row.checked_at, stale=old, note=note)
 
 
 def _json(document: dict[str, Any]) -> str:

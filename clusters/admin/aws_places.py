@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,11 +22,14 @@ from unfold.widgets import (
 
 from clusters import services
 from clusters.hyperpod import MOST_INSTANCES, STATE_COLOURS
+from clusters.instances import hourly_cost, instance_type
+from clusters.instances.prices import money
 from clusters.models import AwsAccount, AwsPlace, Cluster
 from clusters.states import AWS_KINDS, COLOURS, ClusterKind, Reach, Through
 from portal.tenancy.adminkit import ConfirmForm, actor_of, sheet, status_badge
 from portal.tenancy.errors import Invalid
 
+from .figures import gib
 from .kubernetes import CHOICES, CONNECTION, Lines, PlaceForm, access_of, connection_cell
 
 OF_ACCOUNT = ("account", "region", "hyperpod_name")
@@ -71,12 +75,17 @@ class AwsPlaceForm(PlaceForm):
         label=gettext_lazy("No network for containers"), required=False, widget=UnfoldBooleanWidget(),
         help_text=gettext_lazy("The containers reach nothing, not even S3: weights must come with the model."))
 
+    through_eks = forms.BooleanField(
+        label=gettext_lazy("Through EKS, signed in to AWS"), required=False, widget=UnfoldBooleanWidget(),
+        help_text=gettext_lazy("No credential is kept: each call's token is made for it. What is kept now is forgotten."))
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         side = side_of(self.instance)
         if "account" in self.fields:
             self.fields["account"].queryset = AwsAccount.objects.all()  # type: ignore[attr-defined]
-        for name in set(self.fields) & {*CONNECTION, *CHOICES, *OF_ACCOUNT, *OF_SAGEMAKER} - set(fields_of(self.instance)):
+        of_roads = {*CONNECTION, *CHOICES, *OF_ACCOUNT, *OF_SAGEMAKER, "through_eks"}
+        for name in set(self.fields) & of_roads - set(fields_of(self.instance)):
             del self.fields[name]  # a field that the page does not show must not read as emptied
         if side is not None:
             kept = {name: getattr(side, name) for name in ("region", "hyperpod_name", *OF_SAGEMAKER)}
@@ -94,20 +103,25 @@ def fields_of(place: Cluster) -> tuple[str, ...]:
         return (*CONNECTION, *CHOICES)
     if place.kind == ClusterKind.HYPERPOD:
         side, access = side_of(place), access_of(place)
-        own = () if access and access.through == Through.EKS else CONNECTION
-        return (*own, *CHOICES, *(("account",) if side else OF_ACCOUNT))
+        if side is None:
+            return (*CONNECTION, *CHOICES, *OF_ACCOUNT)
+        by_aws = access is not None and access.through == Through.EKS
+        return (*(("through_agent",) if by_aws else (*CONNECTION, "through_eks")), *CHOICES, "account")
     return ()
 
 
 def fieldsets_of(place: Cluster | None) -> tuple[Any, ...]:
     """The groups of fields about AWS; on the page that adds a place they show for their kinds only (admin.css)."""
-    account, sagemaker = gettext_lazy("AWS"), gettext_lazy("SageMaker endpoints")
+    account, sagemaker = gettext_lazy("How the portal signs in to AWS"), gettext_lazy("SageMaker endpoints")
     if place is None:
         return ((account, {"fields": (("account", "region"), "hyperpod_name"), "classes": ("of-aws",)}),
                 (sagemaker, {"fields": _sagemaker_rows(), "classes": ("of-sagemaker",)}))
     shown = fields_of(place)
     own = tuple(name for name in OF_ACCOUNT if name in shown)
-    groups = [(account, {"fields": (own,)})] if own else []
+    road = ("through_eks",) if "through_eks" in shown else ()
+    if "through_agent" in shown and "kubeconfig" not in shown:  # else it stands with the rest of the connection
+        road = ("through_agent",)
+    groups = [(account, {"fields": (own, *road)})] if own else []
     if place.kind == ClusterKind.SAGEMAKER:
         groups.append((sagemaker, {"fields": _sagemaker_rows()}))
     return tuple(groups)
@@ -119,7 +133,7 @@ def _sagemaker_rows() -> tuple[Any, ...]:
 
 def save_side(request: HttpRequest, place: Cluster, form: AwsPlaceForm) -> None:
     """Hand what the form has on to the service. Raises PortalError with the field."""
-    given = form.given(*OF_ACCOUNT, *OF_SAGEMAKER)
+    given = form.given(*OF_ACCOUNT, *OF_SAGEMAKER, "through_eks")
     needed = place.kind == ClusterKind.SAGEMAKER and side_of(place) is None
     if given and place.kind not in AWS_KINDS:
         raise Invalid(_("This kind of place is not in AWS: leave these fields empty."), field=next(iter(given)))
@@ -174,9 +188,38 @@ def groups_cell(place: Cluster) -> SafeString | str:
     side = side_of(place)
     if side is None or not side.instance_groups:
         return _("AWS names none yet.") if side else "–"
-    return sheet("portal/admin/instance_groups.html", groups=[
-        (one, status_badge(one.get("Status") or "?", STATE_COLOURS.get(one.get("Status", ""), "warn")),
-         "Spot" in (one.get("CapacityRequirements") or {})) for one in side.instance_groups])
+    return sheet("portal/admin/instance_groups.html", groups=[_group_line(side, one) for one in side.instance_groups])
+
+
+@dataclass(frozen=True)
+class GroupLine:
+    """A group as its row of the table shows it; `cost` is of all its instances in an hour, by the price book."""
+
+    group: dict[str, Any]
+    badge: SafeString
+    spot: bool
+    hardware: str
+    cost: str
+
+
+def _group_line(side: AwsPlace, one: dict[str, Any]) -> GroupLine:
+    name, state, spot = one.get("InstanceType", ""), one.get("Status") or "?", "Spot" in (one.get("CapacityRequirements") or {})
+    cost = hourly_cost(name, side.region, one.get("CurrentCount") or 0, spot=spot)
+    return GroupLine(one, status_badge(state, STATE_COLOURS.get(state, "warn")), spot, _hardware(name),
+                     f"{money(cost.per_hour)} {cost.currency}" if cost else "–")
+
+
+def _hardware(name: str) -> str:
+    """The accelerators of one instance, and whether it has room for pods at all; "" for a type that nobody described."""
+    kind = instance_type(name)
+    count = (kind.gpus or kind.neuron) if kind else 0
+    parts = []
+    if kind and count:
+        parts.append(_("%(count)d × %(name)s, %(memory)s each") % {
+            "count": count, "name": kind.accelerator, "memory": gib(kind.gpu_memory_bytes)})
+    if kind and kind.too_small_for_hyperpod:
+        parts.append(_("too few pods for a model: %(pods)d") % {"pods": kind.pods})
+    return " · ".join(parts)
 
 
 def features_cell(place: Cluster) -> SafeString | str:
@@ -217,7 +260,7 @@ class ResizeForm(ConfirmForm):
         side = side_of(self.rows[0]) if self.rows else None
         self.counts = {one["InstanceGroupName"]: one.get("TargetCount") or 0 for one in (side.instance_groups if side else ())}
         self.fields["group"].choices = [  # type: ignore[attr-defined]
-            (name, _("%(group)s: %(n)d now") % {"group": name, "n": count}) for name, count in self.counts.items()]
+            (one["InstanceGroupName"], _group_choice(side, one)) for one in side.instance_groups] if side else []
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or self.cleaned_data
@@ -225,6 +268,15 @@ class ResizeForm(ConfirmForm):
         if fewer and "count" in found and not found.get("known"):
             self.add_error("known", _("Tick this: it makes the group smaller."))
         return found
+
+
+def _group_choice(side: AwsPlace, one: dict[str, Any]) -> str:
+    line = _group_line(side, {**one, "CurrentCount": 1})
+    words = {"group": one["InstanceGroupName"], "n": one.get("TargetCount") or 0, "type": one.get("InstanceType", ""),
+             "cost": line.cost}
+    if line.cost == "–":
+        return _("%(group)s: %(n)d × %(type)s now") % words
+    return _("%(group)s: %(n)d × %(type)s now, %(cost)s an hour each") % words
 
 
 class RepairForm(ConfirmForm):

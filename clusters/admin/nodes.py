@@ -116,7 +116,7 @@ class NodeAdmin(ViewOnlyAdmin):
     def row_note(self, row: Node) -> str:
         return " · ".join(filter(None, (str(row.cluster), row.instance_group, row.instance_id, row.instance_status)))
 
-    @confirmed(gettext_lazy("Reboot"), permission="clusters.repair_node", form=RepairForm, repeatable=True, danger=True,
+    @confirmed(gettext_lazy("Reboot"), permission="clusters.repair_node", form=RepairForm, repeatable=True,
                icon="restart_alt", explain=gettext_lazy(
                    "AWS restarts the machine cleanly. Its disks stay; whatever runs on it is interrupted for some minutes."))
     def reboot(self, request: HttpRequest, row: Node, known: bool) -> None:

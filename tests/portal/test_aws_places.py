@@ -118,6 +118,23 @@ def test_the_page_says_what_aws_says(place: Cluster, operator: Client) -> None:
     assert "Failed" in text_of(operator.get(LIST))
 
 
+def test_the_way_goes_through_an_agent_and_back(place: Cluster, operator: Client) -> None:
+    inline = {f"{name}-{part}_FORMS": "0" for name in ("nodes", "copies") for part in ("TOTAL", "INITIAL")}
+    form = {**inline, "description": "", "workspace": "", "account": place.aws.account_id, "gateway": "", "cors_origins": "",
+            "prometheus": "", "imports_to": ""}
+    assert operator.post(page(place), {**form, "through_agent": "on"}).status_code == 302
+    access = KubernetesAccess.objects.get()
+    assert (access.through, access.server) == (Through.AGENT, "")
+    shown = text_of(operator.get(page(place)))
+    assert "Install an agent in" in shown
+    empty = dict.fromkeys(("kubeconfig", "server", "ca", "token", "client_certificate", "client_key"), "")
+    answer = operator.post(page(place), {**form, **empty, "through_agent": "on", "through_eks": "on"})
+    assert answer.status_code == 302, text_of(answer)[:3000]
+    assert KubernetesAccess.objects.get().through == Through.EKS
+    services.look_at_place(AwsPlace.objects.select_related("account", "cluster").get())
+    assert services.check_access(place).reach == "OK"
+
+
 def test_saving_the_page_changes_nothing_by_itself(place: Cluster, operator: Client) -> None:
     before = KubernetesAccess.objects.values().get(), AwsPlace.objects.values().get()
     inline = {f"{name}-{part}_FORMS": "0" for name in ("nodes", "copies") for part in ("TOTAL", "INITIAL")}
@@ -176,7 +193,7 @@ def test_a_group_is_resized_from_the_page(aws_sim: AwsSimulator, operator: Clien
         place = make_hyperpod_place(aws_sim, kube_sim, "sized", cluster=cluster)
         services.look_at_place(AwsPlace.objects.select_related("account", "cluster").get(cluster=place))
         address = page(place, "resize")
-        assert "gpu: 2 now" in text_of(operator.get(address))
+        assert "gpu: 2 × ml.g5.12xlarge now" in text_of(operator.get(address))
         assert "it makes the group smaller" in text_of(act(operator, address, group="gpu", count="1"))
         assert aws_sim.calls("sagemaker:UpdateCluster") == []
         assert "1 done" in said(act(operator, address, group="gpu", count="1", known="on"))[0]

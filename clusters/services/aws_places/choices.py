@@ -8,24 +8,25 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from clusters.models import AwsPlace, Cluster, KubernetesAccess
-from clusters.states import AWS_KINDS, ClusterKind, Through
+from clusters.states import AWS_KINDS, ClusterKind, Reach, Through
 from portal.tenancy import audit
 from portal.tenancy.actor import Actor
 from portal.tenancy.db import retry_tx
 from portal.tenancy.errors import Conflict, Invalid
 from portal.tenancy.queue import after_commit
 
-from ..connect import CHECK
+from ..connect import CHECK, audited
 from ..place_rows import endpoints_of, require_usable
 from .asking import checked_region
 from .looks import LOOK
 
 OF_SAGEMAKER = ("execution_role", "subnets", "security_groups", "network_isolation", "kms_key", "bucket")
-CHOICES = ("account", "region", "hyperpod_name", *OF_SAGEMAKER)
+CHOICES = ("account", "region", "hyperpod_name", *OF_SAGEMAKER)  # and through_eks, which is the way to a HyperPod cluster
 # As botocore's model of SageMaker has them, and for buckets as S3's naming rules.
 _FORMS: dict[str, tuple[str, Any]] = {
     "execution_role": (r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,150}",
@@ -110,14 +111,23 @@ def _take_cluster(actor: Actor, place: Cluster, side: AwsPlace, given: Mapping[s
     if side.pk and name != side.hyperpod_name:
         raise Invalid(_("A place stays the same HyperPod cluster. Add another place."), field="hyperpod_name")
     side.hyperpod_name = str(_checked("hyperpod_name", name))
-    if not KubernetesAccess.objects.filter(cluster=place).exists():
-        reach_through_eks(place)
+    access = KubernetesAccess.objects.filter(cluster=place).first()
+    if access is None or (given.get("through_eks") and access.through != Through.EKS):
+        reach_through_eks(actor, place)
 
 
-def reach_through_eks(place: Cluster, server: str = "", ca: str = "") -> KubernetesAccess:
-    """A road whose token is made for each call; no credential is stored."""
-    access = KubernetesAccess(cluster=place, through=Through.EKS, server=server, ca=ca)
+def reach_through_eks(actor: Actor, place: Cluster, server: str = "", ca: str = "") -> KubernetesAccess:
+    """A road whose token is made for each call; a credential kept until now is forgotten. The next look fills the rest."""
+    access = KubernetesAccess.objects.filter(cluster=place).first() or KubernetesAccess(cluster=place)
+    before = audited(access) if access.pk else {}
+    access.through, access.server, access.ca, access.client_certificate = Through.EKS, server, ca, ""
+    access.put_secret("token", "")
+    access.put_secret("client_key", "")
+    access.reach, access.reach_since, access.message = Reach.UNKNOWN, timezone.now(), ""
+    access.cluster = place  # and the other way round: whoever holds the place sees what is new
     access.save()
+    if before:
+        audit.record(actor, "connect cluster", place, workspace=place.workspace, before=before, after=audited(access))
     if server:
         after_commit(CHECK, str(place.uid))
         after_commit("clusters.tasks.refresh_inventory", place.pk)

@@ -58,7 +58,7 @@ def _write(actor: Actor, place: Cluster, side: AwsPlace, found: Described, eks: 
     for name, value in {**values_of(found), "reach": Reach.OK, "reach_since": now, "looked_at": now}.items():
         setattr(side, name, value)
     save_side(side, place)
-    reach_through_eks(place, eks.server, eks.ca)
+    reach_through_eks(actor, place, eks.server, eks.ca)
     audit.record(actor, "import from AWS", place, workspace=place.workspace,
                  after={**audited_side(side), "arn": found.arn})
     after_commit(LOOK, side.pk)
