@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from portal.tenancy.actor import PORTAL
-
 from . import services
 from .models import AwsAccount, AwsPlace, Cluster
 
@@ -49,7 +47,12 @@ def look_at_aws_place(side_id: int) -> None:
 
 @shared_task
 def check_aws_account(uid: str) -> None:
-    """Test an account's way in after it was changed."""
+    """Test an account's way in, after it was changed and now and then."""
     account = AwsAccount.objects.filter(uid=uid).first()
     if account is not None:
-        services.check_account(PORTAL, account)
+        services.look_at_account(account)
+
+
+@shared_task
+def look_at_aws_accounts() -> None:
+    services.look_at_accounts()

@@ -147,6 +147,7 @@ CELERY_BEAT_SCHEDULE = {
     "aws-places": {"task": "clusters.tasks.look_at_aws_places", "schedule": 60.0, "options": {"expires": 50}},
     "inventories": {"task": "clusters.tasks.refresh_inventories", "schedule": 30.0, "options": {"expires": 25}},
     "leftovers": {"task": "endpoints.tasks.collect_all_leftovers", "schedule": 1800.0, "options": {"expires": 600}},
+    "aws-accounts": {"task": "clusters.tasks.look_at_aws_accounts", "schedule": 300.0, "options": {"expires": 240}},
     "forget": {"task": "portal.tenancy.tasks.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

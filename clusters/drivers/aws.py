@@ -50,7 +50,7 @@ FIRST_PAUSE = 0.1     # seconds, doubled before each repetition
 ROLE_SECONDS = 3600   # the longest session of a role that another role assumes
 KEPT_SECONDS = 600    # botocore renews temporary credentials before they have less left
 ANEW_SECONDS = 60.0   # a session that somebody else refuses is begun anew so often at most
-_READS = re.compile(r"(describe|list|get|head|search|batch_get)_")
+_READS = re.compile(r"(describe|list|get|head|search|filter|batch_get)(_|$)")
 # Names under which services hand out the next page, and how it is asked for.
 _NEXT = {"NextToken": "NextToken", "nextToken": "nextToken", "NextContinuationToken": "ContinuationToken"}
 

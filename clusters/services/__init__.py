@@ -2,7 +2,7 @@
 
 from .ask import check_place, refresh_place
 from .aws_accounts import change_account, create_account, delete_account, put_account
-from .aws_check import AccountCheck, check_account
+from .aws_check import AccountCheck, check_account, look_at_account, look_at_accounts
 from .aws_places import (
     Found,
     Repair,
@@ -41,8 +41,9 @@ __all__ = [
     "check_sagemaker", "configure", "connect", "connect_kubeconfig", "connect_through_agent", "create_account",
     "create_place", "credential_kind", "delete_account", "delete_place", "discover", "drain", "endpoints_on",
     "enrol", "enrol_cluster", "enrol_this_machine", "ensure_namespace", "forget_host", "forget_namespace",
-    "forget_place", "import_hyperpod", "is_empty", "look_at_all", "look_at_place", "make_enrolment_token",
-    "mark_lost_hosts", "note_reach", "orphans", "put_account", "put_answer", "put_place", "refresh_inventories",
-    "refresh_inventory", "refresh_place", "repair", "require_deployable", "resize", "set_up", "set_up_aws", "sync",
-    "take_calls", "tunnel_keys", "undrain", "waiting_room", "who_is_hurt", "why_not_deployable",
+    "forget_place", "import_hyperpod", "is_empty", "look_at_account", "look_at_accounts", "look_at_all",
+    "look_at_place", "make_enrolment_token", "mark_lost_hosts", "note_reach", "orphans", "put_account", "put_answer",
+    "put_place", "refresh_inventories", "refresh_inventory", "refresh_place", "repair", "require_deployable",
+    "resize", "set_up", "set_up_aws", "sync", "take_calls", "tunnel_keys", "undrain", "waiting_room", "who_is_hurt",
+    "why_not_deployable",
 ]

@@ -16,8 +16,10 @@ from clusters.models import AwsAccount
 from clusters.states import Reach
 from portal.tenancy.actor import Actor
 from portal.tenancy.db import retry_tx
+from portal.tenancy.queue import after_commit
 from portal.tenancy.text import clean
 
+from .aws_accounts import CHECK
 from .aws_places.asking import reach_of
 
 
@@ -48,6 +50,19 @@ def check_account(actor: Actor, row: AwsAccount) -> AccountCheck:
     """Ask AWS now, whatever failed before, and keep what it says. Raises NotAllowed; not inside a transaction."""
     actor.require_operator()
     aws.forget(row)
+    return look_at_account(row)
+
+
+def look_at_accounts() -> int:
+    """Ring the bell for each account, so that a badge doesn't stay green for weeks; how many."""
+    uids = list(AwsAccount.objects.values_list("uid", flat=True))
+    for uid in uids:
+        after_commit(CHECK, str(uid))
+    return len(uids)
+
+
+def look_at_account(row: AwsAccount) -> AccountCheck:
+    """Ask AWS with the session that there is, and keep what it says. Not inside a transaction."""
     if not row.places.exists():
         row.account_id = ""  # with nothing there yet, it may be any
     try:

@@ -152,7 +152,9 @@ def audited(access: KubernetesAccess) -> dict[str, Any]:
 
 
 def credential_kind(access: KubernetesAccess) -> str:
-    """Which credential is kept: token, client certificate or none."""
+    """Which credential is kept: token, client certificate or none; for EKS there is that of the AWS account."""
+    if access.through == Through.EKS:
+        return "AWS account"
     if access.token:
         return "token"
     return "client certificate" if access.client_key else ""

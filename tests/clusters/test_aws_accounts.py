@@ -284,3 +284,14 @@ def test_the_policy_allows_every_call_that_the_source_names() -> None:
     assert ("sagemaker", "describe_cluster") in asked
     needed = {action_of(*call) for call in asked} - {"sts:GetCallerIdentity"}  # for which nobody needs a right
     assert needed - allowed_actions() == set()
+
+
+def test_every_account_is_looked_at_now_and_then_in_the_session_that_there_is(cast: Cast, aws_sim: AwsSimulator) -> None:
+    row = make_aws_account(aws_sim, sign_in=SignIn.ROLE)
+    assert services.look_at_accounts() == 1
+    for _turn in range(3):
+        assert services.look_at_account(AwsAccount.objects.get()).reach == Reach.OK
+    assert len(aws_sim.calls("sts:AssumeRole")) <= 2  # a second one once the account's number is known
+    aws_sim.identities.expire_sessions()
+    aws_sim.identities.roles.clear()
+    assert services.look_at_account(AwsAccount.objects.get(pk=row.pk)).reach == Reach.AUTH_FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -398,3 +399,16 @@ def test_a_door_that_nobody_uses_costs_no_query(aws_sim: AwsSimulator, django_as
     account = make_aws_account(aws_sim)
     with django_assert_num_queries(0, connection=connection):
         aws_for(account).whoami()
+
+
+def test_a_silent_aws_costs_two_waits_and_then_nobody_asks(aws_sim: AwsSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusters.drivers.aws_sdk.READ", 0.3)
+    aws = by_hand(make_aws_account(aws_sim), Hands())
+    aws_sim.faults.slow(1.5)
+    began = time.monotonic()
+    error = problem_of(aws, "sagemaker", "list_endpoints")
+    assert (error.problem, "(timeout)" in error.message) == (AwsProblem.UNREACHABLE, True)
+    assert time.monotonic() - began < 1.4
+    sent = len(aws_sim.requests)
+    assert problem_of(aws, "sagemaker", "list_endpoints").retry_after > 0
+    assert len(aws_sim.requests) == sent == 2
