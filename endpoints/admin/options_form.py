@@ -169,7 +169,7 @@ class OptionsField(forms.Field):
     widget: Any = OptionsWidget
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False, "label": _("Options of the place"), **kwargs})
+        super().__init__(**{"required": False, "label": _("In its own names"), **kwargs})
 
     def take_kind(self, kind: str) -> None:
         """Whose fields are shown; "" shows none."""

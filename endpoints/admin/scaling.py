@@ -77,12 +77,13 @@ class ScalingPages:
     """For the admin of endpoints: the action “Autoscale”, the import, and the exports."""
 
     @confirmed(_("Autoscale"), permission="scale", preview=previewed(plan_autoscale), form=AutoscaleForm, icon="speed",
-               explain=_("KEDA chooses the number of replicas between two bounds, by what it measures. Without a trigger the "
-                         "number is yours again."))
+               explain=_("The place's autoscaler chooses the number of replicas between two bounds, by what it measures. "
+                         "Without a trigger the number is yours again."))
     def autoscale(self, request: HttpRequest, row: Endpoint, *, generation: int | None = None, **values: Any) -> None:
         wish = wish_of(values)
         services.set_autoscale(actor_of(request), row, wish, expected_generation=generation)
-        for note in check_autoscale(wish)[1]:
+        options = row.wanted.spec.get("options") if row.wanted else None
+        for note in check_autoscale(wish, row.cluster.kind, options)[1]:
             messages.info(request, note)
 
     def scaling_urls(self) -> list[URLPattern]:

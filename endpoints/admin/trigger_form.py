@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from endpoints.autoscale.check import MOST_REPLICAS, SECONDS
+from clusters.states import ClusterKind
+from endpoints.autoscale.check import INITIAL_COOLDOWN, MOST_REPLICAS, SCALERS, SECONDS, Scaler
 from endpoints.autoscale.signals import SIGNALS
-from endpoints.autoscale.triggers import TRIGGERS, Key, TriggerType
+from endpoints.autoscale.triggers import Key, TriggerType
 
 from .forms import GenerationForm
 
@@ -21,9 +22,13 @@ JOINT = "__"
 
 
 class TriggersWidget(forms.Widget):
-    """The triggers there are, and empty rows up to ROWS; the page shows the fields of the chosen type only."""
+    """The triggers there are, and empty rows up to ROWS; the page shows the fields of the chosen type only.
+
+    `scaler` is that of the endpoint's kind of place.
+    """
 
     template_name = "endpoints/triggers.html"
+    scaler: Scaler = SCALERS[ClusterKind.KUBERNETES]
 
     def use_required_attribute(self, initial: Any) -> bool:
         return False
@@ -37,7 +42,8 @@ class TriggersWidget(forms.Widget):
             return str(data.get(f"{prefix}{JOINT}{name}", "")).strip()
 
         kind = text("type")
-        keys = TRIGGERS[kind].keys if kind in TRIGGERS else {}
+        known = self.scaler.triggers
+        keys = known[kind].keys if kind in known else {}
         metadata = {key: found for key in keys if (found := text(f"{kind}{JOINT}{key}"))}
         return {"type": kind, "metadata": metadata, "metric_type": text("metric_type"),
                 "authentication": text("authentication")}
@@ -48,15 +54,17 @@ class TriggersWidget(forms.Widget):
             self._shown(f"{name}{JOINT}{index}", row, index + 1) for index, row in enumerate(rows)]}
 
     def _shown(self, prefix: str, row: Mapping[str, Any], number: int) -> dict[str, Any]:
-        kinds = [("", _now("– none –")), *((kind, str(rule.label)) for kind, rule in TRIGGERS.items())]
-        metric_types = [("", _now("as it fits")), *((one, one) for one in ("AverageValue", "Value", "Utilization"))]
+        kinds = [("", _now("– none –")), *((kind, str(rule.label)) for kind, rule in self.scaler.triggers.items())]
+        compared = dict.fromkeys(one for rule in self.scaler.triggers.values() for one in rule.metric_types if one)
+        metric_types = [("", _now("as it fits")), *((one, one) for one in sorted(compared))]
         return {
-            "number": number, "type": self._field(prefix, "type", UnfoldAdminSelectWidget(choices=kinds), row.get("type", "")),
+            "number": number, "compared": compared, "authenticates": self.scaler.authenticates,
+            "type": self._field(prefix, "type", UnfoldAdminSelectWidget(choices=kinds), row.get("type", "")),
             "metric_type": self._field(prefix, "metric_type", UnfoldAdminSelectWidget(choices=metric_types),
                                        row.get("metric_type", "")),
             "authentication": self._field(prefix, "authentication", UnfoldAdminTextInputWidget(),
                                           row.get("authentication", "")),
-            "kinds": [self._kind(prefix, kind, rule, row) for kind, rule in TRIGGERS.items()],
+            "kinds": [self._kind(prefix, kind, rule, row) for kind, rule in self.scaler.triggers.items()],
         }
 
     def _kind(self, prefix: str, kind: str, rule: TriggerType, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,13 +121,26 @@ class AutoscaleForm(GenerationForm):
     stabilisation_down_seconds = _seconds("stabilisation_down_seconds", _("Before some go, seconds"), _(
         "Long enough that a pause between calls takes no replica away."))
 
+    initial_cooldown_seconds = forms.IntegerField(
+        label=_("Before the last one goes after a start, seconds"), required=False, min_value=0, max_value=86_400, initial=300,
+        widget=UnfoldAdminIntegerFieldWidget())
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        kinds = {row.cluster.kind for row in self.rows}
+        kind = kinds.pop() if len(kinds) == 1 else ClusterKind.KUBERNETES
+        scaler = SCALERS.get(kind, SCALERS[ClusterKind.KUBERNETES])
+        self.fields["triggers"].widget.scaler = scaler
+        for name in {INITIAL_COOLDOWN} - set(scaler.more):
+            del self.fields[name]
+        if kind == ClusterKind.SAGEMAKER:
+            for name in SECONDS:  # its cooldowns are the triggers' own
+                self.fields[name].widget = forms.HiddenInput()
         if len(self.rows) == 1:
             self.initial.update(self.rows[0].autoscale)
 
 
 def wish_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The wish for the service: {} without a trigger."""
-    names = ("min_replicas", "max_replicas", "triggers", *SECONDS)
-    return {name: values[name] for name in names} if values["triggers"] else {}
+    names = ("min_replicas", "max_replicas", "triggers", *SECONDS, INITIAL_COOLDOWN)
+    return {name: values[name] for name in names if values.get(name) is not None} if values["triggers"] else {}

@@ -10,8 +10,10 @@ from playwright.sync_api import expect
 from clusters.models import Cluster
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint
+from models_catalog.choices import ArtifactKind
+from models_catalog.models import Artifact
 from tests.browser.conftest import Window
-from tests.cast import Cast, make_cast
+from tests.cast import Cast, make_cast, make_cluster
 from tests.portal.world import World, make_world
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -73,3 +75,44 @@ def test_a_trigger_shows_the_fields_of_its_type(world: World, signed: Window) ->
         page.click("button[type=submit].primary")
         page.wait_for_load_state("networkidle")
     assert Endpoint.objects.get(pk=world.ours.pk).autoscale["triggers"][0]["metadata"]["signal"] == "waiting"
+
+
+def choose(signed: Window, field: str, text: str) -> None:
+    """Pick an entry of an autocomplete, as a person does."""
+    page = signed.page
+    page.click(f".field-{field} .select2-selection")
+    page.fill(".select2-container--open input.select2-search__field", text)
+    page.click(f".select2-results__option:has-text('{text}')")
+
+
+def test_the_options_of_a_place_come_with_the_choice_of_it(world: World, signed: Window) -> None:
+    make_cluster("hyper", kind=ClusterKind.HYPERPOD)
+    Artifact.objects.filter(pk=world.profile.artifact_id).update(kind=ArtifactKind.S3, location="s3://models/chat")
+    page = signed.page
+    signed.open("/admin/endpoints/endpoint/add/")
+    field = page.locator("[id='id_options__kvCacheSpec.enableL2Cache']")
+    expect(field).to_have_count(0)
+    choose(signed, "workspace", "Alpha")
+    choose(signed, "profile", str(world.profile))
+    choose(signed, "cluster", "hyper")
+    expect(field).to_have_count(1)
+    expect(field).to_be_hidden()
+    page.fill(".field-options [data-options-search]", "l2cache")
+    expect(field).to_be_visible()
+    field.select_option("true")
+    page.fill("#id_name", "hyper-chat")
+    page.fill(".field-options [data-options-search]", "")
+    page.click("text=Where it runs")
+    page.fill("#id_options__instanceType", "ml.g5.8xlarge")
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/place-options.png", full_page=True)
+    page.click("[name=_save]")
+    refusal = page.locator(".option:has([id='id_options__kvCacheSpec.l2CacheSpec.l2CacheBackend']) .notice")
+    expect(refusal).to_be_visible()
+    expect(page.locator("#id_options__instanceType")).to_have_value("ml.g5.8xlarge")
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/place-options-refused.png", full_page=True)
+    page.locator("[id='id_options__kvCacheSpec.enableL2Cache']").select_option("")
+    page.click("[name=_save]")
+    page.wait_for_url("**/deploy/")
+    assert Endpoint.objects.get(name="hyper-chat").wanted.spec["options"] == {"instanceType": "ml.g5.8xlarge"}

@@ -227,3 +227,37 @@ def test_the_action_update_has_them_too(world: World, operator: Client, on_hyper
 
 def test_other_places_have_no_options_on_their_page(world: World, operator: Client) -> None:
     assert 'name="options__kind"' not in operator.get(f"/admin/endpoints/endpoint/{world.ours.pk}/change/").content.decode()
+
+
+def autoscale_form(row: Endpoint, page: str, **values: Any) -> dict[str, Any]:
+    token = re.search(r'name="confirm_token" value="([^"]+)"', page)
+    assert token is not None
+    return {"confirm_token": token[1], "generation": row.generation, "min_replicas": "1", "max_replicas": "4",
+            "polling_seconds": "30", "cooldown_seconds": "300", "stabilisation_up_seconds": "0",
+            "stabilisation_down_seconds": "300", **values}
+
+
+def test_the_triggers_are_those_of_the_place(world: World, operator: Client, on_hyperpod: Endpoint) -> None:
+    address = f"/admin/endpoints/endpoint/{on_hyperpod.pk}/autoscale/"
+    page = operator.get(address).content.decode()
+    assert 'name="triggers__0__aws-cloudwatch__targetValue"' in page
+    assert 'name="initial_cooldown_seconds"' in page
+    assert "triggers__0__redis__listName" not in page
+    assert "triggers__0__authentication" not in page
+    form = autoscale_form(on_hyperpod, page, preview_word="-", initial_cooldown_seconds="60", **{
+        "triggers__0__type": "prometheus", "triggers__0__prometheus__query": "sum(model_concurrent_requests)",
+        "triggers__0__prometheus__targetValue": "5"})
+    answer = operator.post(address, form)
+    on_hyperpod.refresh_from_db()
+    assert on_hyperpod.autoscale, re.findall(r"notice[^>]*>(.*?)<", answer.content.decode())
+    assert on_hyperpod.autoscale["initial_cooldown_seconds"] == 60
+    assert on_hyperpod.autoscale["triggers"][0]["metadata"] == {"query": "sum(model_concurrent_requests)", "targetValue": "5"}
+
+
+def test_sagemaker_tracks_targets_and_has_no_times_of_its_own(world: World, operator: Client, on_hyperpod: Endpoint) -> None:
+    Cluster.objects.filter(pk=on_hyperpod.cluster_id).update(kind=ClusterKind.SAGEMAKER)
+    page = operator.get(f"/admin/endpoints/endpoint/{on_hyperpod.pk}/autoscale/").content.decode()
+    assert 'name="triggers__0__sagemaker__target"' in page
+    assert re.search(r'type="hidden" name="polling_seconds"', page)
+    assert 'name="initial_cooldown_seconds"' not in page
+    assert "triggers__0__metric_type" not in page
