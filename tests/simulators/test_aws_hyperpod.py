@@ -18,6 +18,7 @@ from kubernetes import client as kubernetes
 from kubernetes.client.exceptions import ApiException
 
 from tests.simulators.aws.identities import Keys
+from tests.simulators.aws.mirror import hyperpod_node
 from tests.simulators.aws.server import AwsSimulator
 from tests.simulators.kubernetes.server import Simulator
 
@@ -173,6 +174,17 @@ def test_a_role_comes_in_by_its_access_entry(
     assert caught.value.status == 403
     eks.access = {role.arn: ("system:masters",)}
     assert nodes_seen(token_for(aws_sim, keys, "pod-eks"))
+
+
+@pytest.mark.parametrize(("instance_type", "gpus"), [
+    ("ml.g5.2xlarge", 1), ("ml.g5.12xlarge", 4), ("ml.g6e.48xlarge", 8), ("ml.p5.4xlarge", 1), ("ml.p4d.24xlarge", 8),
+    ("ml.m5.xlarge", 0),
+])  # fmt: skip
+def test_nodes_have_the_gpus_of_their_type(instance_type: str, gpus: int) -> None:
+    node = hyperpod_node("i-1", "group", instance_type, resources={"nvidia.com/mig-1g.5gb": "7"})
+    assert int(node["status"]["allocatable"].get("nvidia.com/gpu", 0)) == gpus
+    assert node["status"]["capacity"]["nvidia.com/mig-1g.5gb"] == "7"
+    assert node["metadata"]["labels"]["node.kubernetes.io/instance-type"] == instance_type
 
 
 def test_bad_tokens_are_nobodys(

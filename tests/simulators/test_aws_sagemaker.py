@@ -65,6 +65,12 @@ def test_an_update_serves_the_old_configuration_until_it_is_done(aws_sim: AwsSim
     during = client.describe_endpoint(EndpointName="chat")
     assert (during["EndpointStatus"], during["EndpointConfigName"]) == ("Updating", "config")
     assert during["PendingDeploymentSummary"]["EndpointConfigName"] == "config-2"
+    phases = []
+    for _ in range(4):
+        pending = client.describe_endpoint(EndpointName="chat")["PendingDeploymentSummary"]
+        phases.append(pending["ProductionVariants"][0]["VariantStatus"][0]["Status"])
+        aws_sim.clock.advance(aws_sim.durations.updating * 0.24)
+    assert phases == ["Creating", "Creating", "Creating", "ActivatingTraffic"]
     code, message = refusal(client.update_endpoint, EndpointName="chat", EndpointConfigName="config")
     assert (code, message) == ("ValidationException", f'Cannot update in-progress endpoint "{during["EndpointArn"]}".')
     assert refusal(client.delete_endpoint, EndpointName="chat")[0] == "ValidationException"

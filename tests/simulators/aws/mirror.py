@@ -14,25 +14,37 @@ from tests.simulators.kubernetes.server import Simulator
 PREFIX = "hyperpod-"
 GROUP, TYPE = "sagemaker.amazonaws.com/instance-group-name", "node.kubernetes.io/instance-type"
 HEALTH = "sagemaker.amazonaws.com/node-health-status"
-# GPUs, product and MiB of each, of the types that tests use; facts.md 2.10.
-GPUS = {
-    "ml.g5.xlarge": (1, "NVIDIA-A10G", 23028), "ml.g5.4xlarge": (1, "NVIDIA-A10G", 23028),
-    "ml.g5.8xlarge": (1, "NVIDIA-A10G", 23028), "ml.g5.12xlarge": (4, "NVIDIA-A10G", 23028),
-    "ml.g5.48xlarge": (8, "NVIDIA-A10G", 23028), "ml.g6.12xlarge": (4, "NVIDIA-L4", 23034),
-    "ml.g6e.12xlarge": (4, "NVIDIA-L40S", 46068), "ml.p4d.24xlarge": (8, "NVIDIA-A100-SXM4-40GB", 40960),
-    "ml.p5.48xlarge": (8, "NVIDIA-H100-80GB-HBM3", 81559), "ml.p5en.48xlarge": (8, "NVIDIA-H200", 143771),
+# facts.md 2.10: product and MiB of each GPU by family, and how many a size has.
+FAMILIES = {
+    "g4dn": ("Tesla-T4", 15360), "g5": ("NVIDIA-A10G", 23028), "g6": ("NVIDIA-L4", 23034), "g6e": ("NVIDIA-L40S", 46068),
+    "p4d": ("NVIDIA-A100-SXM4-40GB", 40960), "p4de": ("NVIDIA-A100-SXM4-80GB", 81920),
+    "p5": ("NVIDIA-H100-80GB-HBM3", 81559), "p5e": ("NVIDIA-H200", 143771), "p5en": ("NVIDIA-H200", 143771),
 }  # fmt: skip
+MANY = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
+
+
+def gpus_of(instance_type: str) -> tuple[int, str, int]:
+    """How many GPUs, their product and MiB of each; (0, "", 0) for a type without."""
+    family, _, size = instance_type.removeprefix("ml.").partition(".")
+    if family not in FAMILIES:
+        return 0, "", 0
+    is_big = family.startswith("p") and size != "4xlarge"
+    return (8 if is_big else MANY.get(size, 1), *FAMILIES[family])
 
 
 def hyperpod_node(instance_id: str, group: str = "gpu", instance_type: str = "ml.g5.12xlarge", **more: Any) -> Any:
-    """The Kubernetes node of a HyperPod instance."""
+    """The Kubernetes node of a HyperPod instance. more: as of `node`; `resources` that it has besides, such as MIG's."""
+    resources = more.pop("resources", {})
     labels = {GROUP: group, TYPE: instance_type, HEALTH: "Schedulable", "sagemaker.amazonaws.com/compute-type": "hyperpod",
               **more.pop("labels", {})}  # fmt: skip
-    name = f"{PREFIX}{instance_id}"
-    if instance_type not in GPUS:
-        return cpu_node(name, labels=labels, **more)
-    count, product, memory = GPUS[instance_type]
-    return gpu_node(name, count, labels=labels, gpu_product=product, gpu_memory=memory, **more)
+    name, (count, product, memory) = f"{PREFIX}{instance_id}", gpus_of(instance_type)
+    if count:
+        made = gpu_node(name, count, labels=labels, gpu_product=product, gpu_memory=memory, **more)
+    else:
+        made = cpu_node(name, labels=labels, **more)
+    for room in ("capacity", "allocatable"):
+        made["status"][room] = {**made["status"][room], **resources}
+    return made
 
 
 def instances_of(kube: Simulator, at: float) -> list[Instance]:

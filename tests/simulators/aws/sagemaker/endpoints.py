@@ -173,7 +173,7 @@ def describe_endpoint(here: Region, asked: Params) -> Params:
     if endpoint.deployment:
         found["LastDeploymentConfig"] = endpoint.deployment
     if endpoint.pending:
-        found["PendingDeploymentSummary"] = endpoint.pending
+        found["PendingDeploymentSummary"] = _progress(here, endpoint.pending)
     kept = ("AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig", "MetricsConfig")
     found |= {name: endpoint.served[name] for name in kept if name in endpoint.served}
     if "DataCaptureConfig" in found:
@@ -196,9 +196,18 @@ def _variant(here: Region, endpoint: Endpoint, config: Params) -> Params:
             **scaling, **_images(here, config), **{name: config[name] for name in KEPT if name in config}}  # fmt: skip
 
 
+def _progress(here: Region, pending: Params) -> Params:
+    """The new fleet is made, takes over, and is watched; how long each lasts is not verified."""
+    if not pending.get("ProductionVariants"):
+        return pending
+    share = (here.now - pending["StartTime"]) / (here.world.durations.updating or 1)
+    word = "Creating" if share < 0.5 else "ActivatingTraffic" if share < 0.75 else "Baking"
+    status = [{"Status": word, "StartTime": pending["StartTime"]}]
+    return {**pending, "ProductionVariants": [{**each, "VariantStatus": status} for each in pending["ProductionVariants"]]}
+
+
 def _pending_variants(here: Region, config: Params) -> list[Params]:
-    status = [{"Status": "Creating", "StartTime": here.now}]
-    return [{"VariantName": each["VariantName"], "VariantStatus": status, **_images(here, each),
+    return [{"VariantName": each["VariantName"], **_images(here, each),
              "DesiredInstanceCount": each.get("InitialInstanceCount", 1),
              **({"InstanceType": each["InstanceType"]} if "InstanceType" in each else {})}
             for each in config["ProductionVariants"]]  # fmt: skip
