@@ -35,7 +35,7 @@ from .kubernetes import CHOICES, CONNECTION, Lines, PlaceForm, access_of, connec
 OF_ACCOUNT = ("account", "region", "hyperpod_name")
 OF_SAGEMAKER = ("execution_role", "bucket", "kms_key", "subnets", "security_groups", "network_isolation")
 LISTS = ("subnets", "security_groups")
-FOUND = ("in_aws", "instance_groups", "features", "kinds")
+FOUND = ("in_aws", "aws_state", "instance_groups", "features", "kinds")
 STALE = timedelta(minutes=3)  # three looks
 # Where people look at the same thing in AWS itself (not verified on AWS for other partitions than aws).
 CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
@@ -173,15 +173,23 @@ def is_stale(side: AwsPlace) -> bool:
     return side.looked_at is None or timezone.now() - side.looked_at > STALE
 
 
-def aws_cell(place: Cluster) -> SafeString | str:
+def found_in(place: Cluster, *, operates: bool) -> tuple[Any, ...]:
+    """The group of what AWS says. AWS's words and names are for operators: they tell who signs in there, and how."""
+    if side_of(place) is None:
+        return ()
+    more = ("instance_groups", "features") if place.kind == ClusterKind.HYPERPOD else ()
+    return ((gettext_lazy("In AWS"), {"fields": ("in_aws" if operates else "aws_state", *more)}),)
+
+
+def aws_cell(place: Cluster, *, names: bool = True) -> SafeString | str:
     """What AWS says of the place, why nothing can be deployed there, and where to look in AWS itself."""
     side = side_of(place)
     if side is None:
         return "–"
     sagemaker = place.kind == ClusterKind.SAGEMAKER
     return sheet("portal/admin/aws_state.html", side=side, console=console_of(side), why=services.why_not_deployable(place),
-                 badge=_reach_badge(side, whole=True) if sagemaker else state_badge(side, whole=True),
-                 complaints=side.status_message if sagemaker else "")
+                 badge=_reach_badge(side, whole=names) if sagemaker else state_badge(side, whole=names), names=names,
+                 complaints=side.status_message if sagemaker and names else "")
 
 
 def groups_cell(place: Cluster) -> SafeString | str:

@@ -83,14 +83,16 @@ class ClusterAdmin(ImportPage, PortalAdmin):
             "fields": kubernetes.CONNECTION, "classes": ("of-kubernetes", *(("collapse",) if folded else ()))})
         aws = aws_places.fieldsets_of(obj)
         if obj is None:
-            return (None, {"fields": ("name", "kind", "workspace", "description", "kinds")}), entry, *aws
+            return (None, {"fields": ("name", "kind", "workspace", "description", "kinds")}), *aws, entry
         if obj.kind == ClusterKind.HOSTS:
             return self.base, (gettext_lazy("What is there"), {"fields": (*self.capacity, "message")})
-        of_aws = ("in_aws", *(("instance_groups", "features") if obj.kind == ClusterKind.HYPERPOD else ()))
-        side = ((gettext_lazy("In AWS"), {"fields": of_aws}),) if aws_places.side_of(obj) else ()
+        operates = is_operator(request)
+        aws = aws if operates else ()
+        side = aws_places.found_in(obj, operates=operates)
         if obj.kind not in KUBERNETES_KINDS:
             return self.base, *side, *aws
-        found = {"fields": ("connected", ("kubernetes_version", "cpu"), *self.capacity[1:], "capabilities", "rights")}
+        rights = ("rights",) if operates or not side else ()  # the way into EKS names the portal's role
+        found = {"fields": ("connected", ("kubernetes_version", "cpu"), *self.capacity[1:], "capabilities", *rights)}
         own = (entry,) if kubernetes.CONNECTION[0] in aws_places.fields_of(obj) else ()
         return (self.base, *side, (gettext_lazy("What is there"), found), *own, *aws,
                 (gettext_lazy("How it is used"), {"fields": kubernetes.CHOICES}))
@@ -182,6 +184,10 @@ class ClusterAdmin(ImportPage, PortalAdmin):
     def in_aws(self, row: Cluster) -> SafeString | str:
         return aws_places.aws_cell(row)
 
+    @admin.display(description=gettext_lazy("state"))
+    def aws_state(self, row: Cluster) -> SafeString | str:
+        return aws_places.aws_cell(row, names=False)
+
     @admin.display(description=gettext_lazy("instance groups"))
     def instance_groups(self, row: Cluster) -> SafeString | str:
         return aws_places.groups_cell(row)
@@ -250,7 +256,8 @@ class ClusterAdmin(ImportPage, PortalAdmin):
 
     @confirmed(gettext_lazy("Resize a group of"), permission="clusters.resize_cluster", immediate=True,
                repeatable=True, form=aws_places.ResizeForm, icon="open_in_full", explain=gettext_lazy(
-                   "AWS adds or takes away machines. That takes minutes, and AWS has the last word: see the state below."))
+                   "AWS adds or takes away machines. That takes minutes, and AWS has the last word: the place's page shows "
+                   "how far it is."))
     def resize(self, request: HttpRequest, row: Cluster, group: str, count: int, known: bool = False) -> None:
         services.resize(actor_of(request), row, group, count)
 

@@ -23,7 +23,7 @@ from tests.simulators.aws.sagemaker.hyperpod import HyperPod
 from tests.simulators.aws.server import AwsSimulator
 from tests.simulators.kubernetes.server import Simulator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 FIRST, SECOND = "i-0123456789abcdef0", "i-0123456789abcdef1"
 CALLS = {Repair.REBOOT: "sagemaker:BatchRebootClusterNodes", Repair.REPLACE: "sagemaker:BatchReplaceClusterNodes"}
 

@@ -24,7 +24,7 @@ from tests.simulators.aws.sagemaker.hyperpod import HyperPod, new_instance
 from tests.simulators.aws.server import AwsSimulator
 from tests.simulators.kubernetes.server import Simulator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 GROUPS = {"gpu": ("ml.g5.12xlarge", 2), "cpu": ("ml.m5.2xlarge", 1)}
 
 

@@ -7,18 +7,19 @@ from typing import Any
 import pytest
 
 from clusters import services
-from clusters.models import AwsPlace, Cluster
+from clusters.models import AwsAccount, AwsPlace, Cluster
 from clusters.states import ClusterKind, Reach
 from endpoints.models import Endpoint
 from portal.tenancy.actor import PORTAL
 from portal.tenancy.errors import Conflict, Invalid, NotAllowed, PortalError
 from portal.tenancy.models import AuditEntry
-from tests.aws import BUCKET, EXECUTION_ROLE, make_aws_account, make_sagemaker_place
+from tests.aws import BUCKET, EXECUTION_ROLE, make_aws_account, make_hyperpod_place, make_sagemaker_place
 from tests.cast import Cast, make_cluster, make_profile
 from tests.portal.world import make_endpoint
 from tests.simulators.aws.server import AwsSimulator
+from tests.simulators.kubernetes.server import Simulator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 def side_of(place: Cluster) -> AwsPlace:
@@ -91,6 +92,23 @@ def test_a_change_keeps_what_is_not_sent_and_the_region_where_endpoints_live(aws
         services.change_place(PORTAL, place, aws={"region": "us-west-2"})
     services.change_place(PORTAL, place, aws={"bucket": "", "region": "eu-west-1"})
     assert side_of(place).bucket == ""
+
+
+def test_endpoints_are_not_moved_to_another_aws_account(aws_sim: AwsSimulator, cast: Cast, hyperpod_kube: Simulator) -> None:
+    place, pod = make(aws_sim), make_hyperpod_place(aws_sim, hyperpod_kube, "pod")
+    AwsAccount.objects.update(account_id="123456789012")
+    again = make_aws_account(aws_sim, "again", account_id="123456789012")
+    other = make_aws_account(aws_sim, "other", account_id="999999999999")
+    make_endpoint(cast, cast.alpha, make_cluster("hosts"), make_profile(), "chat")
+    Endpoint.objects.update(cluster=place)
+    for row in (place, pod):
+        services.change_place(PORTAL, row, aws={"account": again})
+        with pytest.raises(Conflict) as refused:
+            services.change_place(PORTAL, row, aws={"account": other})
+        assert refused.value.field == "account"
+    Endpoint.objects.update(cluster=make_cluster("elsewhere"))
+    services.change_place(PORTAL, place, aws={"account": other})
+    assert side_of(place).account == other
 
 
 def test_the_test_asks_for_everything_and_changes_nothing(aws_sim: AwsSimulator) -> None:

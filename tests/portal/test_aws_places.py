@@ -24,7 +24,7 @@ from tests.portal.test_admin_actions import said, token_on
 from tests.simulators.aws.server import AwsSimulator
 from tests.simulators.kubernetes.server import Simulator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 ADD, LIST, IMPORT = (f"/admin/clusters/cluster/{path}" for path in ("add/", "", "import-hyperpod/"))
 FIRST = "i-0123456789abcdef0"
 
@@ -232,6 +232,20 @@ def test_the_buttons_need_their_rights(place: Cluster, cast: Cast, staff: Any, a
     answer = act(omar, f"/admin/clusters/node/{row.pk}/reboot/", known="on")
     assert any("Only an operator" in line for line in said(answer))
     assert aws_sim.calls("sagemaker:BatchRebootClusterNodes") == []
+
+
+def test_staff_who_do_not_operate_see_the_state_but_not_the_names_of_aws(
+    place: Cluster, aws_sim: AwsSimulator, cast: Cast, staff: Any,
+) -> None:
+    AwsPlace.objects.update(message="arn:aws:iam::123456789012:user/x may not", reach="Forbidden")
+    make_sagemaker_place(aws_sim, "sm", place.aws.account, message="arn:aws:iam::1:user/y", status_message="arn:aws:s3:::b")
+    lena = signed_in(staff("lena", cast.alpha, "view_node", "view_cluster"))
+    for row in Cluster.objects.all():
+        shown = text_of(lena.get(page(row)))
+        assert "In AWS" in shown
+        assert "arn:aws" not in shown
+        assert place.aws.account.name not in shown
+    assert "arn:aws" not in text_of(lena.get(LIST))
 
 
 def test_a_host_has_no_such_buttons(operator: Client) -> None:

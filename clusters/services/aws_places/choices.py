@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from clusters.models import AwsPlace, Cluster, KubernetesAccess
+from clusters.models import AwsAccount, AwsPlace, Cluster, KubernetesAccess
 from clusters.states import AWS_KINDS, ClusterKind, Reach, Through
 from portal.tenancy import audit
 from portal.tenancy.actor import Actor
@@ -82,16 +82,27 @@ def audited_side(side: AwsPlace) -> dict[str, Any]:
 
 
 def _take_account(place: Cluster, side: AwsPlace, given: Mapping[str, Any]) -> None:
-    was = (side.account_id, side.region)
+    before = side.region
     if given.get("account"):
+        _require_same_account(place, side, given["account"])
         side.account = given["account"]
     if side.account_id is None:
         raise Invalid(_("Choose an AWS account."), field="account")
     if "region" in given or not side.region:
         side.region = checked_region(given.get("region") or side.region, side.account)
     require_usable(side.account, place)
-    if side.pk and side.region != was[1]:
+    if side.pk and side.region != before:
         _require_unused(place)
+
+
+def _require_same_account(place: Cluster, side: AwsPlace, account: AwsAccount) -> None:
+    """Behind another AWS account its endpoints would look deleted; another way into the same one is fine."""
+    if not side.pk or not account.account_id:
+        return
+    here = side.hyperpod_arn.split(":")[4] if side.hyperpod_arn else side.account.account_id
+    if here and here != account.account_id and (side.hyperpod_arn or endpoints_of(place).exists()):
+        raise Conflict(_("This place is in the AWS account %(account)s. Add another place for the other one.") % {
+            "account": here}, code="in_use", field="account")
 
 
 def _require_unused(place: Cluster) -> None:
