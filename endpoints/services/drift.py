@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from clusters.models import Cluster
-from clusters.states import KUBERNETES_KINDS
+from clusters.states import KUBERNETES_KINDS, ClusterKind
 from endpoints.models import Endpoint, Event
 from endpoints.planning.paths import IGNORED, REPLICAS
 from endpoints.states import MAX_CORRECTIONS, SERVING, Cause, DriftPolicy, Wish
@@ -32,11 +32,13 @@ from .wishes import checked_replicas, rewish
 RELATED = ("workspace", "cluster", "wanted__profile__artifact", "wanted__profile__release", "serving__profile__artifact",
            "serving__profile__release")
 MOST_KEPT = 50
+# Kinds of places whose objects others can change as well.
+CHANGED_BY_OTHERS = KUBERNETES_KINDS | {ClusterKind.SAGEMAKER}
 
 
 def ring_for_drift() -> int:
     """Have every place looked at that others can change as well; how many places."""
-    places = list(Endpoint.objects.filter(cluster__kind__in=KUBERNETES_KINDS, wish=Wish.RUNNING).order_by()
+    places = list(Endpoint.objects.filter(cluster__kind__in=CHANGED_BY_OTHERS, wish=Wish.RUNNING).order_by()
                   .values_list("cluster_id", flat=True).distinct())
     for pk in places:
         after_commit("endpoints.tasks.find_drift", pk)

@@ -6,10 +6,11 @@ It owns the number of instances, or of copies, once it is registered: we never s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from endpoints.targets.base import Spec, Trigger
+from endpoints.planning.paths import IGNORED, SUPERSEDED
+from endpoints.targets.base import FieldChange, Spec, Trigger
 
 from .bodies import Bodies
 from .calls import Calls
@@ -31,10 +32,30 @@ class Scaled:
     maximum: int
     policies: Mapping[str, Mapping[str, Any]]
     wakes: str = ""
+    # Bounds that people left to others, or took over from them.
+    accepted: Mapping[str, FieldChange] = field(default_factory=dict)
 
     @property
     def key(self) -> dict[str, str]:
         return {"ResourceId": self.resource, "ScalableDimension": self.dimension}
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """Those that are ours to keep."""
+        found = {"MinCapacity": self.minimum, "MaxCapacity": self.maximum}
+        taken = {name: change.after for name, change in self.accepted.items() if change.manager != IGNORED}
+        return {name: taken.get(name, value) for name, value in found.items()
+                if name not in self.accepted or name in taken}
+
+    def drift(self, there: Mapping[str, Mapping[str, Any]]) -> Iterator[FieldChange]:
+        """What others have changed of it, among the scalable targets that are there."""
+        object_, live = f"ScalableTarget/{self.resource}", there.get(self.resource)
+        if live is None:
+            yield FieldChange(object_, "", None, self.dimension)
+            return
+        for name, value in self.bounds.items():
+            if live[name] != value:
+                yield FieldChange(object_, name, live[name], value)
 
 
 def resource_of(endpoint: str, variant: str) -> str:
@@ -61,7 +82,9 @@ def wished(spec: Spec, made: Bodies) -> tuple[Scaled, ...]:
     wakes = "" if scaled.min_replicas else BACKLOG if "AsyncInferenceConfig" in made.config else NO_CAPACITY
     return tuple(Scaled(
         resource, dimension_of(resource), scaled.min_replicas, scaled.max_replicas,
-        dict(_policies(spec, [each for each in scaled.triggers if each.metadata.get("variant", variant) == variant])), wakes)
+        dict(_policies(spec, [each for each in scaled.triggers if each.metadata.get("variant", variant) == variant])), wakes,
+        {each.path: each for each in spec.accepted if each.object == f"ScalableTarget/{resource}"
+         and each.manager != SUPERSEDED})
         for resource, variant in resources.items())
 
 
@@ -96,8 +119,11 @@ def sync(calls: Calls, spec: Spec, made: Bodies, known: list[str]) -> bool:
 
 
 def _register(calls: Calls, scaled: Scaled, there: Mapping[str, Any] | None) -> None:
-    if there is None or (there["MinCapacity"], there["MaxCapacity"]) != (scaled.minimum, scaled.maximum):
-        calls.scaling("register_scalable_target", **scaled.key, MinCapacity=scaled.minimum, MaxCapacity=scaled.maximum)
+    if there is None:
+        whole = {"MinCapacity": scaled.minimum, "MaxCapacity": scaled.maximum, **scaled.bounds}
+        calls.scaling("register_scalable_target", **scaled.key, **whole)
+    elif any(there[name] != value for name, value in scaled.bounds.items()):
+        calls.scaling("register_scalable_target", **scaled.key, **scaled.bounds)
 
 
 def _policies_there(calls: Calls, scaled: Scaled) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,12 +13,13 @@ from django.utils.functional import cached_property
 from clusters.drivers.aws import aws_for
 from clusters.models import AwsPlace, Cluster
 from endpoints.explaining import Evidence
-from endpoints.targets.base import LOG_LINES, Check, Collected, Follow, ModelFacts, Observation, Plan, Spec
+from endpoints.targets.base import LOG_LINES, Check, Collected, FieldChange, Follow, ModelFacts, Observation, Plan, Spec
 from endpoints.targets.measuring import Measured
 
 from .bodies import Bodies, bodies_of
 from .calls import Calls
 from .checks import checks
+from .drifting import find_drift
 from .errors import told
 from .evidence import evidence, read_log
 from .leftovers import Collector
@@ -33,7 +34,7 @@ from .steps import Steps
 
 
 class SageMakerTarget:
-    """The target of an account and region. Implements Target, Scales and Collects of endpoints.targets.base."""
+    """The target of an account and region. Implements Target, Scales, Collects and FindsDrift of endpoints.targets.base."""
 
     max_replicas = 64
 
@@ -113,6 +114,14 @@ class SageMakerTarget:
     def collect(self, known: Callable[[], Collection[UUID]], grace: timedelta) -> Collected:
         with told():
             return Collector(self._calls, grace).collect(known)
+
+    def find_drift(self, specs: Iterable[Spec]) -> dict[UUID, tuple[FieldChange, ...]]:
+        with told():
+            return find_drift(self._calls, self._memory, self._place, specs)
+
+    def put_back(self, spec: Spec, changes: Iterable[FieldChange]) -> None:
+        """A step finds by itself what differs."""
+        self.apply(spec)
 
     def logs(self, spec: Spec, *, replica: int = 0, previous: bool = False, lines: int = LOG_LINES) -> str:
         with told():
