@@ -257,7 +257,7 @@ UNFOLD: dict[str, Any] = {
             _page(_("Nodes"), "memory", "clusters_node", "clusters.view_node"),
             _page(_("Accelerators"), "developer_board", "clusters_accelerator", "clusters.view_accelerator"),
             _page(_("Engines"), "bolt", "clusters_engine", "clusters.view_engine"),
-            {"title": _("Instance types"), "icon": "payments", "link": reverse_lazy("instance-types"),
+            {"title": _("Instance types"), "icon": "payments", "link": reverse_lazy("admin:clusters_instance_types"),
              "permission": lambda request: request.user.has_perm("clusters.view_cluster")},
             _page(_("Enrolment tokens"), "vpn_key", "clusters_enrolmenttoken", "clusters.view_enrolmenttoken"),
         ]},

@@ -5,12 +5,14 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Sum
 from django.http import HttpRequest
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from clusters.models import Accelerator, EnrolmentToken
 from portal.tenancy.adminkit import ViewOnlyAdmin
 
 from .figures import gib
+from .instance_types import instance_types
 
 
 @admin.register(Accelerator)
@@ -25,6 +27,10 @@ class AcceleratorAdmin(ViewOnlyAdmin):
     ordering = ("node__name", "index")
     fields = ("node", "index", "model", "device_uuid", ("memory", "claimed"), ("others", "free"), "simulated")
     readonly_fields = ("node", "index", "model", "device_uuid", "memory", "claimed", "others", "free", "simulated")
+
+    def get_urls(self) -> list[Any]:
+        types = path("instance-types/", self.admin_site.admin_view(instance_types), name="clusters_instance_types")
+        return [types, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(n_claimed=Sum("claims__memory_bytes"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 
 from tests.browser.conftest import Window
 from tests.cast import Cast
@@ -15,7 +16,7 @@ def test_types_can_be_read_and_searched(window: Window, cast: Cast, width: int) 
     window.sign_in("operator")
     page = window.page
     page.set_viewport_size({"width": width, "height": 844})
-    window.open("/admin/instance-types/")
+    window.open(reverse("admin:clusters_instance_types"))
     assert page.locator("tbody tr").count() > 100
     page.fill("input[name=q]", "g6e 12x")
     page.keyboard.press("Enter")

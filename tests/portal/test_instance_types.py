@@ -36,7 +36,7 @@ def book(tmp_path: Path, settings: Any) -> Path:
 
 
 def page(client: Client, **query: str) -> str:
-    answer = client.get(reverse("instance-types"), query)
+    answer = client.get(reverse("admin:clusters_instance_types"), query)
     assert answer.status_code == 200
     return answer.content.decode()
 
@@ -54,7 +54,7 @@ def test_the_page_shows_every_type_with_its_prices(operator: Client) -> None:
     assert "4 × A10G, 22.4 GiB each" in found
     assert found.count("too few pods") == 4
     assert "Prices in EUR" in found
-    assert f'href="{reverse("instance-types")}"' in page(operator), "the menu leads there"
+    assert f'href="{reverse("admin:clusters_instance_types")}"' in page(operator), "the menu leads there"
 
 
 @pytest.mark.parametrize(("words", "there", "gone"), [
@@ -74,9 +74,9 @@ def test_a_slip_in_the_book_is_said_on_the_page(operator: Client, book: Path) ->
 
 
 def test_only_people_who_may_see_places_see_it(cast: Cast, staff: Callable[..., User]) -> None:
-    assert Client().get(reverse("instance-types")).status_code == 302
-    assert signed_in(staff("dora", cast.beta, "view_endpoint")).get(reverse("instance-types")).status_code == 403
-    assert signed_in(staff("emil", cast.beta, "view_cluster")).get(reverse("instance-types")).status_code == 200
+    assert Client().get(reverse("admin:clusters_instance_types")).status_code == 302
+    assert signed_in(staff("dora", cast.beta, "view_endpoint")).get(reverse("admin:clusters_instance_types")).status_code == 403
+    assert signed_in(staff("emil", cast.beta, "view_cluster")).get(reverse("admin:clusters_instance_types")).status_code == 200
 
 
 def test_the_api_lists_types_with_prices_of_a_region(cast: Cast) -> None:
