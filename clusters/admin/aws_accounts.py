@@ -61,11 +61,13 @@ class AwsAccountAdmin(PortalAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: AwsAccount | None = None) -> Any:
         if obj is None:
-            return self.base, self.role, self.keys
+            first = {"fields": ("name", "workspace", "region", "sign_in"), "description": gettext_lazy(
+                "Once it is saved, the account's page shows what to set up in AWS for its way to sign in.")}
+            return (None, first), self.role, self.keys
         there = gettext_lazy("What is there")
         if not is_operator(request):  # who signs in there, and how, is the operators' business; AWS's words tell it
             return self.base, (there, {"fields": ("connection", ("account_id", "n_places"))})
-        return (self.base, self.role, self.keys, (there, {"fields": ("connected", ("account_id", "n_places"), "arn")}),
+        return (self.base, (there, {"fields": ("connected", ("account_id", "n_places"), "arn")}), self.role, self.keys,
                 (gettext_lazy("In AWS"), {"fields": ("in_aws",), "classes": ("collapse",) if obj.reach == Reach.OK else ()}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: AwsAccount | None = None) -> tuple[str, ...]:
