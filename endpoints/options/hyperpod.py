@@ -116,8 +116,21 @@ def _placement(case: Case) -> Iterator[Problem]:
     # The target makes a nodeAffinity of a profile's node labels.
     if case.kind == IEC and not given and not (case.spec.get("placement") or {}).get("node_selector"):
         yield Problem("instanceType", _now("Say where it runs: an instanceType, instanceTypes in order, or a nodeAffinity."))
+    for path, machine in _machines(case):
+        if not machine.hyperpod:
+            yield Problem(path, _now("HyperPod has no machines of the type %(type)s.") % {"type": machine.name})
     if len(given) > 1:
         yield Problem(given[1], _now("Only one of %(ways)s can be given.") % {"ways": ", ".join(ways)})
+
+
+def _machines(case: Case) -> Iterator[tuple[str, InstanceType]]:
+    """The types that the options name, as far as we know them, each with its path."""
+    named = [(path, case.get(path)) for path in ("server.instanceType", "instanceType")]
+    named += [(f"instanceTypes.{index}", name) for index, name in enumerate(case.options.get("instanceTypes") or ())]
+    for path, name in named:
+        machine = instance_type(name) if name else None
+        if machine is not None:
+            yield path, machine
 
 
 def _cache(case: Case) -> Iterator[Problem]:
@@ -254,10 +267,8 @@ def _partitions(case: Case) -> Iterator[Problem]:
                 yield Problem(path, _now("The portal fills this from the profile."))
             elif name.startswith(MIG):
                 wanted.append((path, name.removeprefix("nvidia.com/")))
-    types = [case.get("server.instanceType"), case.options.get("instanceType"), *(case.options.get("instanceTypes") or ())]
-    machines = [known for name in types if name and (known := instance_type(name)) is not None]
     for path, partition in wanted:
-        for machine in machines if partition else ():
+        for _path, machine in _machines(case) if partition else ():
             if partition not in machine.partitions:
                 yield Problem(path, _no_partition(machine))
 

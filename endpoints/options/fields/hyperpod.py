@@ -106,7 +106,7 @@ _DIVIDED = Group(_("Prefill and decode apart"), [
 
 INFERENCE_ENDPOINT_CONFIG: Sequence[Group] = (
     Group(_("Where it runs"), [
-        Field("instanceType", _("Type of the machines."), "ml.g5.8xlarge"),
+        Field("instanceType", _("Type of the machines; on the smallest few pods fit beside HyperPod's own."), "ml.g5.8xlarge"),
         Field("instanceTypes", _("Or several, the best first."), "ml.p5.48xlarge, ml.p4d.24xlarge"),
         Field("nodeAffinity", _("Or rules on the labels of nodes, as in a pod."),
               '{"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": […]}}'),

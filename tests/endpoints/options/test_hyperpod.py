@@ -88,6 +88,8 @@ def test_what_the_portal_fills_is_said_to_be_so(options: dict[str, Any], path: s
 
 BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"instanceTypes": ["ml.p5.48xlarge"], "instanceType": "ml.p5.48xlarge"}, {}, "instanceTypes"),
+    ({"instanceType": "ml.p3.8xlarge"}, {}, "instanceType"),
+    ({"instanceTypes": ["ml.p5.48xlarge", "ml.p3.8xlarge"]}, {}, "instanceTypes.1"),
     ({"kvCacheSpec": {"enableL1Cache": True}}, {"engine": "sglang"}, "kvCacheSpec"),
     ({"kvCacheSpec": {"enableL2Cache": True}}, {}, "kvCacheSpec.l2CacheSpec.l2CacheBackend"),
     ({"kvCacheSpec": {"enableL2Cache": True, "l2CacheSpec": {"l2CacheBackend": "myredis"}}}, {},
