@@ -232,6 +232,23 @@ SAGEMAKER = {
 }
 EXAMPLES |= {f"sagemaker_{name}": status("Endpoint/chat", "EndpointStatus", "Failed" if cause else "Creating", cause, said)
              for name, (cause, said) in SAGEMAKER.items()}
+IEC = "InferenceEndpointConfig/chat"
+EXAMPLES |= {
+    "hyperpod_weights_forbidden": status(IEC, "State", "False", "DeploymentFailed", "AccessDenied: s3:ListBucket on models"),
+    "hyperpod_weights_missing": event("Operator", "NoSuchBucket: the bucket models does not exist", IEC),
+    "hyperpod_endpoint_taken": status(IEC, "SageMakerEndpoint", "False", "CreationFailed",
+                                      "Cannot create already existing endpoint chat"),
+    "hyperpod_aws_limit": status(IEC, "DeploymentComplete", "False", "Failed", "TooManyLoadBalancers: the limit is 50"),
+    "hyperpod_deadline": status(IEC, "Deployment", "False", "DeploymentFailed", "Deployment exceeded its progress deadline"),
+    "hyperpod_not_registered": status(IEC, "SageMakerEndpoint", "False", "UpdateFailed", "SageMaker kept the old one"),
+    "hyperpod_not_deleted": status(IEC, "State", "False", "DeletionFailed", "the load balancer is in use"),
+    "hyperpod_gave_up": status(IEC, "DeploymentComplete", "False", "Failed", "the volume could not be made"),
+    "hyperpod_certificate": status(IEC, "Certificate", "False", "Expired"),
+    "hyperpod_dns": status("JumpStartModel/chat", "DNS", "False", "Error", "no such hosted zone"),
+    "hyperpod_metrics": status(IEC, "Metrics", "False", "Error", "no collector"),
+    "hyperpod_said": event("Operator", "Reconciler error for chat", IEC),
+    "hyperpod_failed": seen(troubles=(Trouble(Cause.OPERATOR, "the volume could not be made"),)),
+}
 EXAMPLES |= {f"log_{name}": ended(1, log=f"INFO 01-02 begin\n{text}\n") for name, text in LOGS.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote
 from uuid import UUID
@@ -16,7 +17,7 @@ from endpoints.targets.kubernetes.replicas import number
 from .balancer import Balancers
 from .names import BY_LOAD_BALANCER, BY_SAGEMAKER, ENTRANCE, calls_name
 from .place import HyperPodPlace
-from .seen import Config
+from .seen import Config, Service
 
 REGISTERED = frozenset({"CreationCompleted", "UpdateCompleted", "UpdateInProgress", "UpdateFailed"})
 
@@ -26,11 +27,13 @@ class Closed(Exception):
 
 
 class Doors:
-    """The ways in of one place. `balancers` knows which load balancers answer."""
+    """The ways in of one place. `balancers` knows which load balancers answer; `services` are those of the operator, by
+    namespace and object: calls by them pass its sidecar, which limits and counts them, and ours go to the engine itself."""
 
     def __init__(self, place: HyperPodPlace, balancers: Balancers) -> None:
         self._place = place
         self._balancers = balancers
+        self.services: Mapping[tuple[str, str], Service] = {}
 
     def entrance(self, config: Config) -> ReplicaSeen:
         """Raises Closed."""
@@ -42,7 +45,9 @@ class Doors:
         if way == BY_SAGEMAKER:
             return self._by_sagemaker(config, seen)
         meta = config.metadata
-        return by_service(self._place.view, seen, meta.namespace, calls_name(meta.name), str(config.port))
+        theirs = self.services.get((meta.namespace, meta.name))
+        name, port = (theirs.metadata.name, theirs.port) if theirs else (calls_name(meta.name), config.port)
+        return by_service(self._place.view, seen, meta.namespace, name, str(port))
 
     def _by_sagemaker(self, config: Config, seen: ReplicaSeen) -> ReplicaSeen:
         if config.registration not in REGISTERED:

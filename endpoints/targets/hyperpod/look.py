@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from clusters.drivers.kinds import INFERENCE_ENDPOINT_CONFIG, JUMPSTART_MODEL, POD
+from clusters.drivers.kinds import INFERENCE_ENDPOINT_CONFIG, JUMPSTART_MODEL, POD, SERVICE
 from clusters.drivers.kube import Kube, KubeError, Problem
 from clusters.namespaces import ENDPOINT_UID
 from endpoints.states import Cause
@@ -17,9 +17,9 @@ from endpoints.targets.base import Observation, ReplicaSeen, TargetError
 from portal.tenancy.text import clean
 
 from .entrance import Closed, Doors
-from .names import DEPLOYING, OPERATOR
+from .names import BY_CLUSTER, DEPLOYING, ENTRANCE, OPERATOR
 from .place import HyperPodPlace
-from .seen import Config, OperatorPod
+from .seen import Config, OperatorPod, Service
 from .status import observation
 
 # With more, one list of all is cheaper than a long selector, which is part of the address of the call.
@@ -31,7 +31,10 @@ ALL_PODS = f"{DEPLOYING}={OPERATOR}"
 def observe(kube: Kube, place: HyperPodPlace, doors: Doors, uids: Collection[UUID] | None) -> dict[UUID, Observation]:
     """Raises KubeError, or TargetError where the operator is not installed: then nothing is known of any of them."""
     configs = _configs(kube, place, uids)
-    pods = _pods(kube, configs.values(), some=uids is not None and len(uids) <= MOST_NAMED) if configs else {}
+    if not configs:
+        return {}
+    doors.services = _services(kube, configs.values())
+    pods = _pods(kube, configs.values(), some=uids is not None and len(uids) <= MOST_NAMED)
     return {uid: _entered(config, observation(config, pods.get((config.metadata.namespace, config.metadata.name), [])), doors)
             for uid, config in configs.items()}
 
@@ -56,6 +59,19 @@ def _configs(kube: Kube, place: HyperPodPlace, uids: Collection[UUID] | None) ->
         except ValueError:
             continue  # Somebody else's label; no row of ours has it.
     return by_uid
+
+
+def _services(kube: Kube, configs: Collection[Config]) -> Mapping[tuple[str, str], Service]:
+    """Those that the operator has put before its pods, by namespace and the object's name."""
+    called = [each for each in configs if each.metadata.annotation(ENTRANCE) == BY_CLUSTER]
+    spaces = {each.metadata.namespace for each in called}
+    if not called:
+        return {}
+    listing = kube.list(SERVICE, Service, namespace=spaces.pop() if len(spaces) == 1 else "")
+    theirs = [each for each in listing.items if each.app and each.port and not each.metadata.label(ENDPOINT_UID)]
+    # Of several, the one of the object's own name.
+    ordered = sorted(theirs, key=lambda each: each.metadata.name == each.app)
+    return {(each.metadata.namespace, each.app): each for each in ordered}
 
 
 def _pods(kube: Kube, configs: Collection[Config], *, some: bool) -> Mapping[tuple[str, str], list[OperatorPod]]:

@@ -77,7 +77,7 @@ def check_name(spec: Spec) -> None:
 
 
 def calls_name(name: str) -> str:
-    """Our own Service before the pods: the name of the operator's is not documented."""
+    """Our own Service before the pods, for where none of the operator's is found."""
     return f"{name}-calls"
 
 

@@ -119,6 +119,32 @@ class Config(Workload, frozen=True):
         return next(filter(None, [*words, ": ".join(filter(None, [deployment.reason, deployment.message]))]), "")
 
 
+class ServicePort(Struct, frozen=True):
+    name: str = ""
+    port: int = 0
+
+
+class ServiceSpec(Struct, frozen=True):
+    selector: dict[str, str] | None = None
+    ports: list[ServicePort] | None = None
+
+
+class Service(Struct, frozen=True):
+    """Whoever made it: what it selects says which endpoint it is before."""
+
+    metadata: Meta = Meta()
+    spec: ServiceSpec = ServiceSpec()
+
+    @property
+    def app(self) -> str:
+        return (self.spec.selector or {}).get("app", "")
+
+    @property
+    def port(self) -> int:
+        ports = sorted(self.spec.ports or (), key=lambda each: each.name != "http")
+        return ports[0].port if ports else 0
+
+
 class Variable(Struct, frozen=True):
     name: str = ""
     value: str | None = ""

@@ -92,6 +92,9 @@ def _rest(config: Config, replicas: Sequence[ReplicaSeen]) -> tuple[Cause, Lack,
     """What is missing beside the replicas."""
     if not config.is_current:
         return Cause.LOADING, Lack.COMING, _("The operator has not seen this change yet.")
+    if not replicas:
+        return Cause.LOADING, Lack.COMING, _("The operator has made no pod of it yet (%(state)s).") % {
+            "state": clean(config.status.state, 60)}
     if config.has_failed and all(each.ready for each in replicas):
         return Cause.OPERATOR, Lack.LASTING, clean(config.said, SAID)
     if config.registration in REGISTERS:

@@ -81,8 +81,9 @@ def _put(kube: Kube, bundle: Bundle, spec: Spec, manifest: Manifest, there: Ther
 
 
 def pods_of(kube: Kube, spec: Spec) -> list[ReplicaSeen]:
+    """Those with our mark: somebody else's object may have the name, and pods."""
     listing = kube.list(POD, OperatorPod, namespace=spec.namespace, labels=selector_of(spec.object_name))
-    return replicas_of(listing.items)
+    return replicas_of(pod for pod in listing.items if pod.revision)
 
 
 def remove(kube: Kube, place: HyperPodPlace, spec: Spec) -> None:

@@ -18,7 +18,7 @@ from tests.simulators.kubernetes.server import Simulator
 
 VERSION, IEC = "inference.sagemaker.aws.amazon.com/v1", "inferenceendpointconfigs"
 JUMPSTART = "jumpstartmodels"
-TYPE = "ml.g5.12xlarge"
+TYPE = "ml.p5.48xlarge"
 OPTIONS = {"instanceType": TYPE}
 IMAGE = "registry.example.org/vllm@sha256:" + "b" * 64
 CAPABILITIES = {name: {"found": True} for name in ("hyperpod", "keda")}

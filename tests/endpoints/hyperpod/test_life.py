@@ -23,7 +23,7 @@ def test_an_endpoint_lives_on_hyperpod_from_its_first_wish_to_its_end(cast: Cast
     endpoint = in_service(new_endpoint(cast, place, "life", replicas=2))
     assert (endpoint.ready_replicas, endpoint.serving, endpoint.seen_by) == (2, endpoint.wanted, "hyperpod")
     assert Backend.objects.get(endpoint=endpoint).url == (
-        f"{pod_sim.url}/api/v1/namespaces/{namespace_of(endpoint)}/services/http:{endpoint.external_name}-calls:8000/proxy")
+        f"{pod_sim.url}/api/v1/namespaces/{namespace_of(endpoint)}/services/http:{endpoint.external_name}:8000/proxy")
     services.update(alice, endpoint, arguments={"max-model-len": 128})
     endpoint = until(endpoint, lambda row: row.status == Status.INSERVICE and row.serving.number == 2)
     assert "128" in config(pod_sim, endpoint)["spec"]["worker"]["args"]
