@@ -22,7 +22,7 @@ OptionText = Annotated[Printable, StringConstraints(max_length=2000)]
 OptionValue = bool | int | float | OptionText | list[bool | int | float | OptionText] | dict[str, Any] | None
 Options = Annotated[dict[OptionName, OptionValue], Field(max_length=MAX_OPTIONS)]
 Variables = Annotated[dict[OptionName, OptionText | None], Field(max_length=MAX_OPTIONS)]
-# What only one kind of place knows, in that place's own names: see docs/hyperpod.md and docs/sagemaker.md.
+# What only one kind of place knows, in that place's own names: see docs/hyperpod.md and docs/sagemaker-options.md.
 PlaceOptions = Annotated[dict[OptionName, Any], Field(max_length=MAX_OPTIONS)]
 Devices = Annotated[list[Annotated[int, Field(ge=0, le=127, strict=True)]], Field(max_length=64)]
 
