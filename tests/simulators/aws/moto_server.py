@@ -14,6 +14,13 @@ from urllib.parse import quote
 
 from tests.simulators.aws.messages import Answer, Request
 
+# Ends with us, however we end: then its standard input does.
+PROGRAM = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+from moto.server import main
+main(["-H", "127.0.0.1", "-p", sys.argv[1]])
+"""
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection", "server", "date"}
 
 
@@ -40,19 +47,24 @@ class Moto:
         return f"http://127.0.0.1:{self.port}"
 
     def _start(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self._port = probe.getsockname()[1]
+        """Again on another port if somebody else took the free one meanwhile."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
-        )  # fmt: skip
-        until = time.monotonic() + 90  # importing moto takes long on a busy machine
-        while time.monotonic() < until and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+        for _ in range(3):
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                self._port = probe.getsockname()[1]
+            self._process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(self._port)], stdin=subprocess.PIPE,
+                                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)  # fmt: skip
+            if self._is_up(self._process):
                 return
-            time.sleep(0.05)
         raise RuntimeError("moto's server did not start")
+
+    def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
+        until = time.monotonic() + 90  # importing moto takes long on a busy machine
+        while time.monotonic() < until and process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+                return process.poll() is None
+            time.sleep(0.05)
+        return False
 
     def forward(self, request: Request) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -82,7 +94,7 @@ class Moto:
     def close(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.communicate(timeout=30)
             self._process = None
 
 
