@@ -236,7 +236,8 @@ class Aws:
         end = self._clock() + TOTAL_SECONDS - aws_sdk.READ
         for attempt in range(1, attempts + 1):
             try:
-                answer = self._once(client, service, operation, params)
+                with gate.waiting():
+                    answer = self._once(client, service, operation, params)
             except AwsError as error:
                 if attempt >= min(attempts, _attempts_for(error)) or self._clock() > end:
                     gate.failed(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from contextlib import ExitStack, nullcontext
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -22,7 +23,7 @@ from clusters.drivers.aws import (
 )
 from clusters.drivers.aws_eks import make_token
 from clusters.drivers.aws_errors import error_of_answer
-from clusters.drivers.aws_gate import Gate
+from clusters.drivers.aws_gate import MOST_WAITING, SILENT_SECONDS, Gate
 from clusters.drivers.aws_places import REGION
 
 P = AwsProblem
@@ -153,6 +154,22 @@ def test_a_server_may_ask_for_a_longer_pause_but_not_for_any() -> None:
         with pytest.raises(AwsError) as refused:
             gate.admit()
         assert refused.value.retry_after == kept
+
+
+@pytest.mark.parametrize(("calls", "seconds", "may"), [
+    (MOST_WAITING, SILENT_SECONDS - 0.1, True), (MOST_WAITING - 1, 10 * SILENT_SECONDS, True),
+    (MOST_WAITING, SILENT_SECONDS, False), (MOST_WAITING + 1, 10 * SILENT_SECONDS, False),
+])
+def test_a_silent_service_holds_few_threads(calls: int, seconds: float, may: bool) -> None:
+    clock = Hands()
+    gate = Gate(clock)
+    with ExitStack() as waiting:
+        for _call in range(calls):
+            waiting.enter_context(gate.waiting())
+        clock.now += seconds
+        with nullcontext() if may else pytest.raises(AwsError, match="timeout"):
+            gate.admit()
+    assert gate.admit() is False
 
 
 @pytest.mark.parametrize(("region", "partition", "host"), [
