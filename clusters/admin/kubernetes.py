@@ -179,14 +179,14 @@ def manifest_response(*, eks: bool = False) -> HttpResponse:
 class ForgetForm(ConfirmForm):
     """Says what stays behind before a cluster is forgotten."""
 
-    known = forms.BooleanField(label=gettext_lazy("I know what stays in the cluster"), widget=UnfoldBooleanWidget())
+    known = forms.BooleanField(label=gettext_lazy("I know what stays there"), widget=UnfoldBooleanWidget())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         left = [name for row in self.rows for name in services.orphans(row)]
         named = ", ".join(left[:MOST_NAMED]) + (", …" if len(left) > MOST_NAMED else "")
         self.fields["known"].help_text = (
-            _("Should the cluster come back, these run on without the portal: %(names)s.") % {"names": named}
+            _("Should the place come back, these run on without the portal: %(names)s.") % {"names": named}
             if left else _("No endpoint of the portal is there."))
 
 
@@ -196,7 +196,7 @@ def action_names(place: Cluster) -> tuple[str, ...]:
         return ("add_host",)
     in_aws = getattr(place, "aws", None) is not None
     if place.kind not in KUBERNETES_KINDS:
-        return ("test_connection",) if in_aws else ()
+        return ("test_connection", "forget") if in_aws else ("forget",)
     access = access_of(place)
     agent = ("add_agent",) if access and access.through == Through.AGENT else ()
     size = ("resize",) if in_aws else ()

@@ -263,7 +263,7 @@ class ClusterAdmin(ImportPage, PortalAdmin):
 
     @confirmed(gettext_lazy("Forget"), permission="clusters.delete_cluster", form=kubernetes.ForgetForm, danger=True,
                typed_name=True, immediate=True, icon="delete", explain=gettext_lazy(
-                   "For a cluster that is gone. The place and its endpoints leave the portal at once; nothing is deleted "
-                   "in the cluster, where nobody answers."))
+                   "For a place that is gone. It and its endpoints leave the portal at once; nothing is deleted over there, "
+                   "where nobody answers. Endpoints that go on running there go on costing money."))
     def forget(self, request: HttpRequest, row: Cluster, known: bool) -> None:
         services.forget_place(actor_of(request), row)

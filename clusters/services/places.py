@@ -7,9 +7,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from clusters.models import Cluster, KubernetesAccess
+from clusters.models import AwsPlace, Cluster, KubernetesAccess
 from clusters.namespaces import workspace_namespace
-from clusters.states import KUBERNETES_KINDS, Reach
+from clusters.states import AWS_KINDS, KUBERNETES_KINDS, Reach
 from portal.tenancy import audit
 from portal.tenancy.actor import Actor
 from portal.tenancy.db import retry_tx
@@ -67,22 +67,24 @@ def is_empty(row: Cluster) -> bool:
 
 
 def orphans(row: Cluster) -> list[str]:
-    """Where the objects of a place's endpoints are in its cluster: namespace and name, one for each endpoint."""
+    """What a place's endpoints are called over there, in a cluster with their namespace."""
     endpoints = endpoints_of(row).select_related("workspace").order_by("workspace__slug", "name")
+    if row.kind not in KUBERNETES_KINDS:
+        return [str(endpoint.external_name) for endpoint in endpoints]
     return [f"{workspace_namespace(endpoint.workspace)}/{endpoint.external_name}" for endpoint in endpoints]
 
 
 @retry_tx
 def forget_place(actor: Actor, row: Cluster) -> None:
-    """Take a Kubernetes cluster that is gone out of the portal, with its endpoints; nothing is deleted over there.
+    """Take a place that is gone out of the portal, with its endpoints; nothing is deleted over there.
 
-    Raises Conflict while the cluster can be reached: then its endpoints are deleted in order.
+    Raises Conflict while it can be reached: then its endpoints are deleted in order.
     """
     actor.require_operator()
-    access = KubernetesAccess.objects.filter(cluster=row).first()
-    if row.kind not in KUBERNETES_KINDS:
+    if row.kind not in KUBERNETES_KINDS | AWS_KINDS:
         raise Invalid(_("This place has no Kubernetes API."), field="kind")
-    if access is not None and access.reach in (Reach.OK, Reach.FORBIDDEN):
+    rows: Any = KubernetesAccess.objects if row.kind in KUBERNETES_KINDS else AwsPlace.objects
+    if rows.filter(cluster=row, reach__in=(Reach.OK, Reach.FORBIDDEN)).exists():
         raise Conflict(_("%(name)s can be reached. Delete its endpoints, then the place.") % {"name": row.name},
                        code="in_use")
     left = orphans(row)

@@ -177,6 +177,21 @@ def test_a_place_without_its_aws_side_says_what_to_do(cast: Cast) -> None:
             ask(PORTAL, bare)
 
 
+def test_a_place_whose_account_is_gone_is_forgotten_with_its_endpoints(aws_sim: AwsSimulator, cast: Cast) -> None:
+    place = make_sagemaker_place(aws_sim)
+    row = make_endpoint(cast, cast.alpha, make_cluster("hosts"), make_profile(), "chat")
+    Endpoint.objects.update(cluster=place)
+    services.look_at_place(side_of(place))
+    with pytest.raises(Conflict, match="can be reached"):
+        services.forget_place(PORTAL, place)
+    aws_sim.faults.fail("InvalidClientTokenId", "The security token is invalid", 403)
+    services.look_at_place(side_of(place))
+    assert side_of(place).reach == Reach.AUTH_FAILED
+    services.forget_place(PORTAL, place)
+    assert not Cluster.objects.filter(pk=place.pk).exists()
+    assert AuditEntry.objects.get(verb="forget", kind="clusters.cluster").before["orphans"] == [row.external_name]
+
+
 def test_a_hyperpod_cluster_named_by_hand_is_filled_by_the_next_look(aws_sim: AwsSimulator, hyperpod_kube: Any) -> None:
     cluster = aws_sim.add_hyperpod("by-hand", kube=hyperpod_kube)
     place = services.create_place(PORTAL, name="by-hand", kind=ClusterKind.HYPERPOD, aws={
