@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 
 from models_catalog.choices import ArtifactKind, EngineKind
 from models_catalog.locations import check_location
 from portal.tenancy.errors import Invalid
-from portal.tenancy.text import slug_of
+from portal.tenancy.text import external_name, slug_of
 
 from .schemas import HYPERPOD, NOT_FINE_TUNED, DeployIn, HyperPodConfig
 
@@ -66,19 +67,21 @@ class HubWish:
         return found
 
 
-def read(data: DeployIn) -> HubWish:
-    """Raises Invalid with the hub's own field name."""
+def read(data: DeployIn, uid: UUID) -> HubWish:
+    """`uid` is that of the endpoint yet to be made. Raises Invalid with the hub's own field name."""
     _refuse_what_is_not_done(data)
     engine = ENGINES[data.engine]
     kind, location = source_of(data)
     on_hyperpod = data.deployment_target == HYPERPOD
     config = data.hyperpod_config or HyperPodConfig()
     name = name_of(data, location, engine)
+    # Of the account, where others may have endpoints of the same name.
+    registered = external_name(name, uid)
     return HubWish(
         name=name, engine=engine, artifact_kind=kind, location=location,
         replicas=config.replicas if on_hyperpod else data.extra.instance_count or 1, arguments=arguments_of(data, engine),
-        options=hyperpod_options(data, config, name) if on_hyperpod else {"InstanceType": data.instance_type},
-        autoscale=autoscale_of(config, name) if on_hyperpod else {}, model_name=data.model_name,
+        options=hyperpod_options(data, config, registered) if on_hyperpod else {"InstanceType": data.instance_type},
+        autoscale=autoscale_of(config, registered) if on_hyperpod else {}, model_name=data.model_name,
         job="" if data.job_id == NOT_FINE_TUNED else data.job_id)
 
 
@@ -155,11 +158,11 @@ def arguments_of(data: DeployIn, engine: EngineKind) -> dict[str, Any]:
     return found
 
 
-def hyperpod_options(data: DeployIn, config: HyperPodConfig, name: str) -> dict[str, Any]:
+def hyperpod_options(data: DeployIn, config: HyperPodConfig, registered: str) -> dict[str, Any]:
     """In the names of the InferenceEndpointConfig. CloudWatch knows calls only by a SageMaker endpoint's name."""
     options: dict[str, Any] = {"instanceType": data.instance_type}
     if config.enable_autoscaling:
-        options["endpointName"] = name
+        options["endpointName"] = registered
     if config.enable_kv_cache:
         options["kvCacheSpec"] = _kv_cache(config)
     if config.enable_intelligent_routing:
@@ -175,13 +178,13 @@ def _kv_cache(config: HyperPodConfig) -> dict[str, Any]:
     return spec
 
 
-def autoscale_of(config: HyperPodConfig, name: str) -> dict[str, Any]:
+def autoscale_of(config: HyperPodConfig, registered: str) -> dict[str, Any]:
     """By calls a minute, as CloudWatch counts them for the SageMaker endpoint."""
     if not config.enable_autoscaling:
         return {}
     metadata = {
         "namespace": "AWS/SageMaker", "metricName": config.autoscaling_metric,
-        "dimensions": f"EndpointName={name},VariantName=AllTraffic", "targetValue": f"{config.autoscaling_target:g}",
+        "dimensions": f"EndpointName={registered},VariantName=AllTraffic", "targetValue": f"{config.autoscaling_target:g}",
         "metricCollectionPeriod": str(config.metric_collection_period),
     }
     return {"min_replicas": config.min_replicas, "max_replicas": config.max_replicas,

@@ -41,11 +41,11 @@ SHARE = 0.8
 def deploy_hub(actor: Actor, workspace: Workspace, data: DeployIn) -> Endpoint:
     """Raises Invalid with the hub's field, NotAllowed, Conflict, QuotaExceeded."""
     actor.require(Verb.DEPLOY, workspace)
-    wish, place = read(data), place_of(workspace, data)
+    uid = new_uid()
+    wish, place = read(data, uid), place_of(workspace, data)
     machine = _machine(data.instance_type)
     wish = with_gpus(wish, machine)
     profile = shelved(workspace, place, wish) or _own_profile(actor, workspace, place, wish, machine)
-    uid = new_uid()
     values: dict[str, Any] = {
         "uid": uid, "cluster": place, "profile": profile, "replicas": wish.replicas, "arguments": dict(wish.arguments),
         "options": wish.options, "autoscale": wish.autoscale, "note": data.job_id[:200]}

@@ -181,6 +181,8 @@ def test_settings_of_the_hub_become_those_of_the_operator(api: Api) -> None:
     assert options["kvCacheSpec"]["l2CacheSpec"] == {"l2CacheBackend": "redis", "l2CacheLocalUrl": "redis://redis.kv.svc:6379"}
     assert options["intelligentRoutingSpec"] == {"enabled": True, "routingStrategy": "kvaware"}
     assert (row.replicas, row.autoscale["max_replicas"]) == (2, 4)
+    assert options["endpointName"] == row.external_name
+    assert f"EndpointName={row.external_name}," in row.autoscale["triggers"][0]["metadata"]["dimensions"]
     assert row.wanted.spec["arguments"] == {
         "enable-auto-tool-choice": True, "enable-prefix-caching": True, "max-model-len": 4096, "tool-call-parser": "hermes"}
 
