@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from clusters.instances import instance_type
 from models_catalog.arguments import check_arguments, check_environment
 from models_catalog.models import EngineRelease
 from portal.tenancy.errors import Invalid
@@ -76,6 +77,14 @@ def _instances(case: Case) -> Iterator[Problem]:
         yield Problem("InstanceType", _now("Say on which instances it runs, such as ml.g5.2xlarge."))
     if len(top) > 1:
         yield Problem("InstancePools", _now("Give one instance type, or pools of them, not both."))
+    named = [case.options.get("InstanceType"), *(pool["InstanceType"] for pool in case.options.get("InstancePools") or ()),
+             *(one.get("InstanceType") for one in case.options.get("Variants") or ())]
+    if "VolumeSizeInGB" in case.options:
+        for name in named:
+            machine = instance_type(name) if name else None
+            if machine is not None and machine.local_disk:
+                yield Problem("VolumeSizeInGB", _now("%(type)s has disks of its own and takes no other: leave the size out.")
+                              % {"type": name})
     ranks = [pool["Priority"] for pool in case.options.get("InstancePools") or ()]
     if len(ranks) != len(set(ranks)):
         yield Problem("InstancePools", _now("Give each pool another priority."))

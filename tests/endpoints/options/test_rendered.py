@@ -81,7 +81,7 @@ def blue_green(**traffic: Any) -> dict[str, Any]:
 
 
 SAGEMAKER: list[dict[str, Any]] = [
-    {"InstanceType": "ml.g5.2xlarge", "VolumeSizeInGB": 256, "InferenceAmiVersion": "al2-ami-sagemaker-inference-gpu-3-1",
+    {"InstanceType": "ml.p3.2xlarge", "VolumeSizeInGB": 256, "InferenceAmiVersion": "al2-ami-sagemaker-inference-gpu-3-1",
      "CapacityReservationConfig": {"CapacityReservationPreference": "capacity-reservations-only",
                                    "MlReservationArn": "arn:aws:sagemaker:us-west-2:123456789012:training-plan/mine"},
      "VariantInstanceProvisionTimeoutInSeconds": 600, "ContainerStartupHealthCheckTimeoutInSeconds": 900,

@@ -37,7 +37,8 @@ def size(value: int = 10) -> dict[str, Any]:
 ROLLING = {"RollingUpdatePolicy": {"MaximumBatchSize": size(), "WaitIntervalInSeconds": 60}}
 GOOD: list[dict[str, Any]] = [
     TYPE,
-    {**TYPE, "ContainerStartupHealthCheckTimeoutInSeconds": 900, "ModelDataDownloadTimeoutInSeconds": 900,
+    {"InstanceType": "ml.p3.2xlarge", "ContainerStartupHealthCheckTimeoutInSeconds": 900,
+     "ModelDataDownloadTimeoutInSeconds": 900,
      "VolumeSizeInGB": 256, "InferenceAmiVersion": "al2-ami-sagemaker-inference-gpu-3-1",
      "EnableSSMAccess": False, "KmsKeyId": "key",
      "RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}, "Tags": [{"Key": "team", "Value": "chat"}]},
@@ -65,6 +66,7 @@ def test_good_options_are_kept_as_they_are(place: Cluster, options: dict[str, An
     ({**TYPE, "InstancePools": [{"InstanceType": "ml.g5.2xlarge", "Priority": 1}]}, "InstancePools"),
     ({"InstancePools": [{"InstanceType": "ml.g5.2xlarge", "Priority": 1}, {"InstanceType": "ml.g6.2xlarge", "Priority": 1}]},
      "InstancePools"),
+    ({**TYPE, "VolumeSizeInGB": 256}, "VolumeSizeInGB"),
     ({**TYPE, "ModelName": "x"}, "ModelName"), ({**TYPE, "ExecutionRoleArn": "x"}, "ExecutionRoleArn"),
     ({**TYPE, "InitialInstanceCount": 2}, "InitialInstanceCount"),
     ({**TYPE, "ContainerStartupHealthCheckTimeoutInSeconds": 59}, "ContainerStartupHealthCheckTimeoutInSeconds"),
