@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
@@ -23,6 +24,7 @@ from clusters.models import AwsAccount
 from portal.tenancy.adminkit import actor_of, is_operator, status_badge
 from portal.tenancy.errors import PortalError
 from portal.tenancy.models import Workspace
+from portal.tenancy.text import slug_of
 
 URL_NAME = "admin:clusters_cluster_import_hyperpod"
 
@@ -50,6 +52,12 @@ class ImportForm(WhereForm):
 
     cluster = forms.CharField(max_length=256)
     name = forms.CharField(required=False, max_length=63)
+
+
+def _name_input(name: str) -> SafeString:
+    """For another name than the cluster's own, such as where it is taken."""
+    return UnfoldAdminTextInputWidget(attrs={"maxlength": 63, "placeholder": slug_of(name)}).render("name", "", {  # type: ignore[no-any-return]
+        "aria-label": _("Name of the place")})
 
 
 class ImportPage:
@@ -99,8 +107,8 @@ class ImportPage:
         response = TemplateResponse(request, "portal/admin/import_hyperpod.html", {
             **self.admin_site.each_context(request), "opts": self.opts, "title": _("Import HyperPod clusters"),  # type: ignore[attr-defined]
             "form": form, "asked": asked, "problem": problem, "accounts": AwsAccount.objects.exists(),
-            "rows": [(one, status_badge(one.cluster.status or "?", STATE_COLOURS.get(one.cluster.status, "warn")))
-                     for one in found],
+            "rows": [(one, status_badge(one.cluster.status or "?", STATE_COLOURS.get(one.cluster.status, "warn")),
+                      _name_input(one.cluster.name)) for one in found],
             "where": {name: getattr(value, "pk", value) or "" for name, value in said.items()},
             "region": (said.get("region") or said["account"].region) if said else "",
             "back": reverse("admin:clusters_cluster_changelist")})

@@ -14,6 +14,7 @@ from clusters.drivers.kube import kube_for
 from clusters.models import AwsPlace, Cluster, KubernetesAccess, Node
 from clusters.services.aws_places.looks import LOOK_LEASE
 from clusters.states import ClusterKind, Reach, Through
+from clusters.tasks import look_at_aws_place, look_at_aws_places
 from portal.tenancy.actor import PORTAL
 from portal.tenancy.errors import Conflict, Invalid, NotAllowed, Unavailable
 from portal.tenancy.models import AuditEntry
@@ -298,6 +299,45 @@ def test_a_rotated_ca_heals_by_itself_and_is_audited(aws_sim: AwsSimulator, plac
     assert entry.after["ca"].startswith("sha256:")
     look(place)
     assert AuditEntry.objects.filter(verb="follow EKS").count() == 1
+
+
+def test_an_address_that_no_cluster_has_is_never_called(
+    aws_sim: AwsSimulator, place: Cluster, hyperpod_kube: Simulator,
+) -> None:
+    """Even AWS's word is judged (T17): the token would go there."""
+    eks = next(one for names in aws_sim.eks.clusters.values() for one in names.values())
+    eks.endpoint = "https://169.254.169.254"
+    side = look(place)
+    assert (side.reach, side.status) == (Reach.OK, "InService")
+    assert "address not allowed" in side.message
+    assert KubernetesAccess.objects.get(cluster=place).server == hyperpod_kube.url
+
+
+def test_a_node_that_aws_and_kubernetes_tell_of_at_the_same_moment_is_one(place: Cluster, hyperpod_kube: Simulator) -> None:
+    done: list[str] = []
+
+    def meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        found = execute(sql, params, many, context)
+        if sql.startswith("SELECT") and "clusters_node" in sql and not done:
+            done.append(sql)
+            Node.objects.create(cluster=place, name="hyperpod-i-0123456789abcdef0", instance_id="i-0123456789abcdef0")
+        return found
+
+    with connection.execute_wrapper(meanwhile):
+        assert services.refresh_inventory(place)
+    assert done
+    assert Node.objects.filter(cluster=place).count() == 2
+    look(place)
+    assert Node.objects.get(name="hyperpod-i-0123456789abcdef0").instance_status == "Running"
+
+
+def test_the_tasks_do_what_the_services_do(place: Cluster, django_capture_on_commit_callbacks: Any) -> None:
+    look_at_aws_place(side_of(place).pk)
+    assert side_of(place).looked_at is not None
+    look_at_aws_place(0)  # gone meanwhile
+    with django_capture_on_commit_callbacks() as bells:
+        look_at_aws_places()
+    assert len(bells) == 1
 
 
 def test_a_cluster_that_was_connected_by_a_token_keeps_it(aws_sim: AwsSimulator, place: Cluster) -> None:

@@ -79,6 +79,16 @@ def test_clusters_are_found_and_imported_with_one_click(
     assert Cluster.objects.count() == 1
 
 
+def test_a_name_that_is_taken_is_given_another(aws_sim: AwsSimulator, hyperpod_kube: Simulator, operator: Client) -> None:
+    account, cluster = make_aws_account(aws_sim), aws_sim.add_hyperpod("team", kube=hyperpod_kube)
+    make_cluster("team")
+    form = {"account": account.pk, "region": "", "cluster": cluster.arn, "workspace": ""}
+    assert "already a place with this name" in said(operator.post(IMPORT, form))[-1]
+    assert 'placeholder="team"' in text_of(operator.get(IMPORT, {"account": account.pk}))
+    operator.post(IMPORT, {**form, "name": "team-pod"})
+    assert Cluster.objects.filter(name="team-pod", kind=ClusterKind.HYPERPOD).exists()
+
+
 def test_what_is_wrong_is_said_on_the_page(aws_sim: AwsSimulator, operator: Client) -> None:
     assert "There is no AWS account yet" in text_of(operator.get(IMPORT))
     account = make_aws_account(aws_sim)

@@ -108,6 +108,7 @@ def note_aws(side: AwsPlace, error: AwsError | None) -> None:
                               "reach_since": Case(When(reach=Value(reach), then=F("reach_since")), default=Now())}
     if error is None:
         values["looked_at"] = Now()
-        Cluster.objects.filter(pk=side.cluster_id).update(seen_at=Now())
+        # Of a cluster the inventory says when it was seen.
+        Cluster.objects.filter(pk=side.cluster_id, kind=ClusterKind.SAGEMAKER).update(seen_at=Now())
     AwsPlace.objects.filter(pk=side.pk).update(**values)
     side.reach, side.message = Reach(reach), values["message"]
