@@ -18,10 +18,11 @@ BUSY_PAUSE = 15.0
 
 _CAUSES: dict[AwsProblem, Cause] = {
     AwsProblem.AUTH: Cause.AUTH, AwsProblem.FORBIDDEN: Cause.FORBIDDEN, AwsProblem.THROTTLED: Cause.UNREACHABLE,
-    AwsProblem.NOT_FOUND: Cause.LOADING, AwsProblem.TAKEN: Cause.NAME_TAKEN, AwsProblem.LIMIT: Cause.QUOTA,
+    AwsProblem.NOT_FOUND: Cause.LOADING, AwsProblem.TAKEN: Cause.CONFLICT, AwsProblem.LIMIT: Cause.QUOTA,
     AwsProblem.INVALID: Cause.INVALID, AwsProblem.UNREACHABLE: Cause.UNREACHABLE, AwsProblem.OTHER: Cause.ERROR,
 }
-_PAUSES: dict[AwsProblem, float] = {AwsProblem.FORBIDDEN: FORBIDDEN_PAUSE, AwsProblem.LIMIT: LIMIT_PAUSE}
+_PAUSES: dict[AwsProblem, float] = {
+    AwsProblem.FORBIDDEN: FORBIDDEN_PAUSE, AwsProblem.LIMIT: LIMIT_PAUSE, AwsProblem.TAKEN: BUSY_PAUSE}
 LOOKS = ("list_", "describe_")
 # SageMaker refuses what is in the middle of a change like anything that is wrong; only its words tell the two apart.
 BUSY = re.compile(r"in[- ]progress|currently being|is being", re.IGNORECASE)
@@ -33,12 +34,15 @@ def is_busy(error: AwsError) -> bool:
 
 
 def target_error(error: AwsError) -> TargetError:
-    """Only what AWS says about this very wish is permanent; everything else is tried again."""
+    """Only what AWS says about this very wish is permanent; everything else is tried again.
+
+    A name that is taken is found out by its tags (making.py), so what is left of TAKEN are two changes at once.
+    """
     if is_busy(error):
         return TargetError(Cause.LOADING, error.message, pause=BUSY_PAUSE)
     blind = error.problem is AwsProblem.FORBIDDEN and error.operation.startswith(LOOKS)
     return TargetError(
-        _CAUSES[error.problem], error.message, permanent=error.problem in (AwsProblem.INVALID, AwsProblem.TAKEN),
+        _CAUSES[error.problem], error.message, permanent=error.problem is AwsProblem.INVALID,
         of_the_place=error.is_of_the_place or blind, pause=error.retry_after or _PAUSES.get(error.problem, 0.0))
 
 

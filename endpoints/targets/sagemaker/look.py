@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +37,10 @@ def observe(calls: Calls, memory: Memory, place: PlaceView, uids: Collection[UUI
         _refresh_one_thing(calls, memory, found)
     if digests is None:
         memory.keep_only([each["EndpointName"] for each in found])
-    seen = _asked(calls, memory, [each["EndpointName"] for each in found if _has_changed(memory, each)])
+    changed = [each for each in found if _has_changed(memory, each)]
+    seen = _asked(calls, memory, [each["EndpointName"] for each in changed])
+    for each in changed:
+        memory.note_listed(each["EndpointName"], _mark(each))
     seen |= {each["EndpointName"]: known for each in found if (known := memory.get(each["EndpointName"])) is not None}
     return {each.uid: observation_of(each, place) for each in seen.values()
             if digests is None or digests.get(names.digest_of(each.uid)) == each.uid}
@@ -83,21 +87,27 @@ def _is_asked(name: str, digests: Mapping[str, UUID] | None) -> bool:
 
 def _has_changed(memory: Memory, listed: Mapping[str, Any]) -> bool:
     known = memory.get(listed["EndpointName"])
-    if known is None or (known.live.status, known.live.modified) != (listed["EndpointStatus"], listed["LastModifiedTime"]):
+    if known is None or _mark(listed) not in ((known.live.status, known.live.modified), memory.listed(known.live.name)):
         return True
     hides = known.live.is_moving or known.live.has_components
     return hides and memory.clock() - known.at > MOVING_AGE
 
 
+def _mark(listed: Mapping[str, Any]) -> tuple[str, datetime]:
+    return listed["EndpointStatus"], listed["LastModifiedTime"]
+
+
 def _asked(calls: Calls, memory: Memory, wanted: Collection[str]) -> dict[str, Seen]:
     """Describe these, several at once where there are many; and ask in bundles which of them are scaled."""
-    if len(wanted) > 1:
+    def look_at(name: str) -> Seen | None:
+        live = calls.endpoint(name)
+        return None if live is None else remember(calls, memory, live)
+
+    if len(wanted) > 1:  # Where one breaks off, the others are remembered all the same.
         with ThreadPoolExecutor(WORKERS, "sagemaker") as workers:
-            lives = list(workers.map(calls.endpoint, wanted))
-            found = [seen for seen in workers.map(lambda live: live and remember(calls, memory, live), lives) if seen]
+            found = [seen for seen in workers.map(look_at, wanted) if seen is not None]
     else:
-        lives = [calls.endpoint(name) for name in wanted]
-        found = [seen for live in lives if live is not None and (seen := remember(calls, memory, live)) is not None]
+        found = [seen for name in wanted if (seen := look_at(name)) is not None]
     _ask_scaling(calls, memory, [each for each in found if not each.live.is_moving])
     return {each.live.name: memory.get(each.live.name) or each for each in found}
 

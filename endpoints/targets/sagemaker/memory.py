@@ -39,6 +39,7 @@ class Memory:
         self._lock = threading.Lock()
         self._seen: dict[str, Seen] = {}
         self._owners: dict[tuple[str, datetime], UUID | None] = {}
+        self._listed: dict[str, tuple[str, datetime]] = {}
         self._created: dict[str, float] = {}
         self._tidied: dict[str, str] = {}
 
@@ -56,6 +57,15 @@ class Memory:
         with self._lock:
             if name in self._seen:
                 self._seen[name] = replace(self._seen[name], autoscaled=autoscaled, asked_at=self.clock())
+
+    def listed(self, name: str) -> tuple[str, datetime] | None:
+        """How a listing had it when it was described last."""
+        return self._listed.get(name)
+
+    def note_listed(self, name: str, mark: tuple[str, datetime]) -> None:
+        with self._lock:
+            if name in self._seen:
+                self._listed[name] = mark
 
     def note_created(self, name: str) -> None:
         with self._lock:
@@ -78,6 +88,7 @@ class Memory:
     def forget(self, name: str) -> None:
         with self._lock:
             self._seen.pop(name, None)
+            self._listed.pop(name, None)
             self._created.pop(name, None)
             self._tidied.pop(name, None)
 
@@ -86,6 +97,7 @@ class Memory:
         with self._lock:
             for name in self._seen.keys() - set(names):
                 del self._seen[name]
+                self._listed.pop(name, None)
 
     def owner(self, live: Live, ask: Callable[[], UUID | None]) -> UUID | None:
         """Whose endpoint it is by its tags, asked once: one that is made anew under the same name has another time."""
@@ -102,6 +114,7 @@ class Memory:
         with self._lock:
             self._seen.clear()
             self._owners.clear()
+            self._listed.clear()
             self._created.clear()
             self._tidied.clear()
 
