@@ -325,6 +325,7 @@ def test_an_asynchronous_endpoint_can_not_stream(sage: Rig) -> None:
     assert sage.objects() == []
 
 
+@pytest.mark.slow
 def test_an_answer_that_never_comes_is_an_error_504_and_its_call_is_taken_back(sage: Rig) -> None:
     client = sage.serve_by_s3("slow")
     sage.engine.script.delay = 12  # the gateway of these tests waits 8 s
