@@ -100,7 +100,7 @@ class UpdateForm(GenerationForm):
     profile = profile_field(required=False)
     arguments = ArgumentsField(label=_("Engine arguments"), help_text=_(
         "Changes on top of what runs. Empty changes nothing; null in the JSON takes one away."))
-    options = OptionsField(help_text=_("All of them, as the wanted revision has them."))
+    options = OptionsField(label=_("Options of the place"), help_text=_("All of them, as the wanted revision has them."))
     note = forms.CharField(label=_("Note"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -139,8 +139,8 @@ class OptionsWidget(forms.Widget):
         whole, text, how = f"{name}{JOINT}{one.path}", entered.typed.get(one.path, ""), kind_of_field(kind, one)
         low, high = limits_of(kind, one.path)
         attrs = {"id": f"id_{whole}", **({"aria-invalid": "true"} if problems else {})}
-        return {"path": one.path, "help": one.help, "id": f"id_{whole}", "text": text, "problems": problems,
-                "wide": how == "json", "input": _input(kind, one, how).render(whole, text, attrs),
+        return {"path": one.path, "parts": one.path.split("."), "help": one.help, "id": f"id_{whole}", "text": text,
+                "problems": problems, "wide": how == "json", "input": _input(kind, one, how).render(whole, text, attrs),
                 "default": shown_value(schema_of(kind, one.path).get("default", "")),
                 "limits": _now("%(low)s to %(high)s") % {"low": low, "high": high} if low is not None else ""}
 

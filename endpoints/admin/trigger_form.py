@@ -19,6 +19,10 @@ from .forms import GenerationForm
 
 ROWS = 4
 JOINT = "__"
+NONE_AT_ALL = {
+    ClusterKind.HYPERPOD: _("0 lets the last replica go; that needs CloudWatch, or a query that is not of the engine."),
+    ClusterKind.SAGEMAKER: _("0 lets the last one go; that needs an inference component or an asynchronous endpoint."),
+}
 
 
 class TriggersWidget(forms.Widget):
@@ -131,6 +135,7 @@ class AutoscaleForm(GenerationForm):
         kind = kinds.pop() if len(kinds) == 1 else ClusterKind.KUBERNETES
         scaler = SCALERS.get(kind, SCALERS[ClusterKind.KUBERNETES])
         self.fields["triggers"].widget.scaler = scaler
+        self.fields["min_replicas"].help_text = NONE_AT_ALL.get(kind, self.fields["min_replicas"].help_text)
         for name in {INITIAL_COOLDOWN} - set(scaler.more):
             del self.fields[name]
         if kind == ClusterKind.SAGEMAKER:
