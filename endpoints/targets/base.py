@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
-from endpoints.explaining import Asked, Evidence
+from endpoints.explaining import Evidence
 from endpoints.states import Cause
 from models_catalog.sizing import Shape
 from portal.tenancy.fields import derived
@@ -176,14 +176,6 @@ class Spec:
     def object_name(self) -> str:
         """The name of its objects outside: as the owner's where an object of the cluster owns it."""
         return self.origin.name if self.origin else self.external_name
-
-
-def asked_of(spec: Spec) -> Asked:
-    """What one replica asks for, for the figures in an explanation."""
-    wanted, needed = spec.wanted, spec.wanted.resources
-    return Asked(gpus=needed.gpus, cpu_millis=needed.cpu_millis, memory_bytes=needed.memory_bytes, nodes=needed.nodes,
-                 image=wanted.image, model=wanted.artifact_location, release=wanted.release,
-                 start_seconds=wanted.start_seconds)
 
 
 @dataclass(frozen=True)

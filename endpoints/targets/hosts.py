@@ -23,6 +23,7 @@ from models_catalog.arguments import to_argv
 from models_catalog.choices import ON_HOSTS, ArtifactKind
 from portal.tenancy.text import clean
 
+from .asked import asked_of
 from .base import (
     LOG_CHARS,
     LOG_LINES,
@@ -35,7 +36,6 @@ from .base import (
     Spec,
     Step,
     TargetError,
-    asked_of,
 )
 
 

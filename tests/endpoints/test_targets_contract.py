@@ -23,10 +23,13 @@ from models_catalog.models import Profile
 from tests.aws import make_sagemaker_place
 from tests.cast import GIB, Cast, make_cast, make_cluster, make_host, make_profile
 from tests.endpoints.agent_play import clear_stopped, drain, report
+from tests.endpoints.hyperpod.hyperpod_play import OPTIONS, TYPE, make_hyperpod_profile, make_place
+from tests.endpoints.hyperpod.hyperpod_play import left_over as hyperpod_left_over
 from tests.endpoints.kubernetes.cluster_play import cluster_profile, left_over
 from tests.endpoints.sagemaker.play import INSTANCE, TURN, left, profile_for_sagemaker
 from tests.endpoints.test_faults import end_leases, worker_dies
 from tests.kube import make_kubernetes_place
+from tests.simulators.aws.mirror import hyperpod_node
 from tests.simulators.aws.server import AwsSimulator
 from tests.simulators.kubernetes.server import Simulator, cpu_node
 
@@ -91,6 +94,24 @@ class Kubernetes(World):
         return [each for each in self.left(endpoint) if each.startswith("pods ")]
 
 
+class HyperPod(World):
+    options = MappingProxyType(OPTIONS)
+
+    def __init__(self, sim: Simulator) -> None:
+        self._sim = sim
+        self.place = make_place(sim, "contract")
+        self.profile = make_hyperpod_profile("contract")
+
+    def work(self) -> None:
+        time.sleep(0.02)
+
+    def left(self, endpoint: Endpoint) -> list[str]:
+        return hyperpod_left_over(self._sim, endpoint)
+
+    def replicas(self, endpoint: Endpoint) -> list[str]:
+        return [each for each in self.left(endpoint) if each.startswith("pods ")]
+
+
 class SageMaker(World):
     options = MappingProxyType({"InstanceType": INSTANCE})
 
@@ -119,10 +140,18 @@ def fast_sim() -> Iterator[Simulator]:
         yield sim
 
 
-@pytest.fixture(params=["hosts", "kubernetes", "sagemaker"])
+@pytest.fixture(scope="module")
+def pod_sim() -> Iterator[Simulator]:
+    with Simulator(nodes=[hyperpod_node("i-0a1b2c3d4e5f67890", instance_type=TYPE)], speed=20.0) as sim:
+        yield sim
+
+
+@pytest.fixture(params=["hosts", "kubernetes", "hyperpod", "sagemaker"])
 def world(request: pytest.FixtureRequest, db: None) -> World:
     if request.param == "hosts":
         return Hosts()
+    if request.param == "hyperpod":
+        return HyperPod(request.getfixturevalue("pod_sim"))
     if request.param == "sagemaker":
         return SageMaker(request.getfixturevalue("aws_sim"))
     return Kubernetes(request.getfixturevalue("fast_sim"))

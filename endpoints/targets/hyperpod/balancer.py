@@ -122,6 +122,10 @@ class Balancers:
         aws = AwsPlace.objects.filter(cluster=self._cluster).select_related("account").first()
         if told is None or not key or aws is None:
             return ""
-        bucket, account, region = told.tls_certificate_output_s3_bucket, aws.account, aws.region
-        return _authorities.get((str(account.uid), bucket, key), lambda: aws_for(account, region).object_bytes(
-            bucket, key, most=MOST_CA_BYTES).decode("ascii", "replace"))
+        bucket = told.tls_certificate_output_s3_bucket
+        return _authorities.get((str(aws.account.uid), bucket, key), lambda: _read(aws, bucket, key))
+
+
+def _read(place: AwsPlace, bucket: str, key: str) -> str:
+    """Raises AwsError."""
+    return aws_for(place.account, place.region).object_bytes(bucket, key, most=MOST_CA_BYTES).decode("ascii", "replace")

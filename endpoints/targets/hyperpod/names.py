@@ -28,6 +28,8 @@ QUEUE, PRIORITY = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
 # In the environment of a pod's engine, because nothing else of ours reaches the pods.
 REVISION_VARIABLE = "PORTAL_REVISION"
 ENTRANCE = "inference-portal/entrance"  # an annotation: how the portal's gateway calls it
+# Of the annotation `AUTOSCALED`: the number of replicas is ours again, and the operator has not let go of it yet.
+GIVEN_BACK = "back"
 BY_CLUSTER, BY_LOAD_BALANCER, BY_SAGEMAKER = "cluster", "load-balancer", "sagemaker"
 # Options that are no fields of the operator's objects.
 OWN_OPTIONS = frozenset({"entrance", "queue", "priorityClass"})

@@ -1,31 +1,21 @@
-"""From the one form of autoscaling to the operator's `autoScalingSpec` (facts.md 1.5), which it makes a ScaledObject of.
-
-Triggers may be written in the operator's own names or in KEDA's, which people paste.
-"""
+"""From the one form of autoscaling to the operator's `autoScalingSpec` (facts.md 1.5), which it makes a ScaledObject of."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from endpoints.autoscale import signals
+from endpoints.autoscale.aws import AMP
 from endpoints.states import Cause
 from endpoints.targets.base import Spec, TargetError, Trigger
 
-# Only a workspace of Amazon Managed Prometheus is taken for an address (facts.md 1.5).
-AMP = re.compile(r"https://aps-workspaces\.[a-z0-9-]+\.amazonaws\.com/workspaces/ws-[A-Za-z0-9-]+")
 _NUMBERS = ("targetValue", "activationTargetValue", "minValue")
 _COUNTS = ("metricCollectionPeriod", "metricCollectionStartTime")
 _TEXTS = ("name", "namespace", "metricName", "metricStat", "query", "customHeaders", "serverAddress")
-_KEDA = {
-    "targetMetricValue": "targetValue", "activationTargetMetricValue": "activationTargetValue", "minMetricValue": "minValue",
-    "metricStatPeriod": "metricCollectionPeriod", "metricCollectionTime": "metricCollectionStartTime",
-    "threshold": "targetValue", "activationThreshold": "activationTargetValue",
-}
-_METRIC_TYPES = {"Value": "Value", "Average": "Average", "AverageValue": "Average"}
+_METRIC_TYPES = {"Value": "Value", "AverageValue": "Average"}
 
 
 def auto_scaling(spec: Spec, prometheus: str) -> dict[str, Any]:
@@ -35,7 +25,8 @@ def auto_scaling(spec: Spec, prometheus: str) -> dict[str, Any]:
         return {}
     made: dict[str, Any] = {
         "minReplicaCount": wish.min_replicas, "maxReplicaCount": wish.max_replicas, "pollingInterval": wish.polling_seconds,
-        "cooldownPeriod": wish.cooldown_seconds, "scaleUpStabilizationTime": wish.stabilisation_up_seconds,
+        "cooldownPeriod": wish.cooldown_seconds, "initialCooldownPeriod": wish.initial_cooldown_seconds,
+        "scaleUpStabilizationTime": wish.stabilisation_up_seconds,
         "scaleDownStabilizationTime": wish.stabilisation_down_seconds,
     }
     for trigger in wish.triggers:
@@ -53,18 +44,9 @@ def _kind_of(trigger: Trigger) -> tuple[str, Callable[[Spec, Trigger, str], dict
 
 
 def _cloud_watch(_spec: Spec, trigger: Trigger, _prometheus: str) -> dict[str, Any]:
-    dimensions = _dimensions(trigger.metadata)
+    pairs = [pair.partition("=")[::2] for pair in trigger.metadata.get("dimensions", "").split(",") if pair]
+    dimensions = [{"name": name.strip(), "value": value.strip()} for name, value in pairs]
     return {**_plain(trigger), **({"dimensions": dimensions} if dimensions else {})}
-
-
-def _dimensions(said: Mapping[str, str]) -> list[dict[str, str]]:
-    """`Name=Value,Name2=Value2`, or KEDA's two lists with semicolons."""
-    if said.get("dimensions"):
-        pairs = [pair.partition("=")[::2] for pair in said["dimensions"].split(",")]
-    else:
-        names, values = (said.get(key, "").split(";") for key in ("dimensionName", "dimensionValue"))
-        pairs = list(zip(names, values, strict=False))
-    return [{"name": name.strip(), "value": value.strip()} for name, value in pairs if name.strip()]
 
 
 def _prometheus(spec: Spec, trigger: Trigger, prometheus: str) -> dict[str, Any]:
@@ -82,7 +64,7 @@ def _prometheus(spec: Spec, trigger: Trigger, prometheus: str) -> dict[str, Any]
 
 
 def _plain(trigger: Trigger) -> dict[str, Any]:
-    said = {_KEDA.get(key, key): value for key, value in trigger.metadata.items()}
+    said = trigger.metadata
     made: dict[str, Any] = {key: said[key] for key in _TEXTS if said.get(key)}
     made |= {key: _number(said[key]) for key in _NUMBERS if key in said}
     made |= {key: int(said[key]) for key in _COUNTS if key in said}

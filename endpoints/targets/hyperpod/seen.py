@@ -40,6 +40,7 @@ class ConfigSpec(WorkloadSpec, frozen=True):
     sage_maker_endpoint: EndpointName = EndpointName()
     worker: Worker = Worker()
     intelligent_routing_spec: Routing | None = None
+    auto_scaling_spec: Struct | None = None
 
 
 class DeploymentStatus(Struct, frozen=True):
@@ -95,6 +96,11 @@ class Config(Workload, frozen=True):
     @property
     def is_routed(self) -> bool:
         return self.spec.intelligent_routing_spec is not None and self.spec.intelligent_routing_spec.enabled
+
+    @property
+    def scales_itself(self) -> bool:
+        """Whether the operator may still have an autoscaler write the number of replicas."""
+        return self.spec.auto_scaling_spec is not None or not self.is_current
 
     @property
     def sagemaker_name(self) -> str:

@@ -16,6 +16,7 @@ from endpoints.targets.kubernetes.names import AUTOSCALED, LWS_GROUP_INDEX
 from endpoints.targets.kubernetes.replicas import number, replica_of
 from portal.tenancy.text import clean
 
+from .names import GIVEN_BACK
 from .seen import NOT_DELETED, Config, OperatorPod
 
 SOURCE = "hyperpod"
@@ -55,8 +56,9 @@ def observation(config: Config, pods: Iterable[OperatorPod]) -> Observation:
         replicas = _given_up(config, replicas, number(revision))
     problem, lack, message = _rest(config, replicas)
     scaled = config.metadata.annotation(AUTOSCALED)
-    return Observation(tuple(replicas), follow=Follow.WRITE, source=SOURCE, problem=problem, lack=lack, message=message,
-                       wanted_replicas=config.replicas if scaled else None)
+    follow = Follow.STEP if scaled == GIVEN_BACK else Follow.WRITE
+    return Observation(tuple(replicas), follow=follow, source=SOURCE, problem=problem, lack=lack, message=message,
+                       wanted_replicas=config.replicas if scaled not in ("", GIVEN_BACK) else None)
 
 
 def _going(config: Config, replicas: Sequence[ReplicaSeen]) -> Observation:

@@ -17,7 +17,7 @@ from endpoints.targets.kubernetes.names import AUTOSCALED, GENERATION
 from endpoints.targets.kubernetes.seen import Workload
 from endpoints.targets.kubernetes.steps import with_replicas
 
-from .names import is_routed, selector_of, shortened
+from .names import GIVEN_BACK, is_routed, selector_of, shortened
 from .place import HyperPodPlace
 from .render import kinds_in
 from .seen import NOT_DELETED, Config, OperatorPod
@@ -26,7 +26,7 @@ from .status import not_deleted, replicas_of
 Manifest = dict[str, Any]
 
 
-def staged(spec: Spec, manifest: Manifest, _live: Workload | None = None) -> Manifest:
+def staged(spec: Spec, manifest: Manifest, live: Workload | None = None) -> Manifest:
     """With the marks of this step, on what the operator reads."""
     if kind_of(manifest) not in SCALED:
         return manifest
@@ -34,7 +34,15 @@ def staged(spec: Spec, manifest: Manifest, _live: Workload | None = None) -> Man
     marks = {**metadata["annotations"], GENERATION: str(spec.generation)}
     if spec.autoscale is not None:
         marks[AUTOSCALED] = "yes"
+    elif live is not None and _takes_back(spec, live):
+        marks[AUTOSCALED] = GIVEN_BACK
     return {**manifest, "metadata": {**metadata, "annotations": marks}}
+
+
+def _takes_back(spec: Spec, live: Workload) -> bool:
+    """Whether the autoscaler that was may write the number once more: the operator takes it away in its own time."""
+    still = isinstance(live, Config) and live.scales_itself
+    return bool(live.metadata.annotation(AUTOSCALED)) and (still or live.replicas != spec.replicas)
 
 
 def apply(kube: Kube, place: HyperPodPlace, spec: Spec, made: Sequence[Manifest]) -> None:
@@ -69,7 +77,7 @@ def require_same_shape(spec: Spec, there: There, wanted: set[Key]) -> None:
 def _put(kube: Kube, bundle: Bundle, spec: Spec, manifest: Manifest, there: There) -> None:
     known = there.get(key_of(manifest))
     live = known if isinstance(known, Config) else None
-    sent = staged(spec, manifest)
+    sent = staged(spec, manifest, live)
     if live is not None:
         sent = with_replicas(kube, kind_of(manifest), spec, sent, live)
     bundle.put(sent, there)

@@ -19,7 +19,8 @@ from clusters.models import Cluster, Node
 from clusters.namespaces import ENDPOINT_UID, REVISION
 from endpoints.explaining import Condition, Evidence, Happening, Machine, Replica
 from endpoints.planning.preflight import tolerated
-from endpoints.targets.base import LOG_CHARS, LOG_LINES, Placement, Spec, asked_of
+from endpoints.targets.asked import asked_of
+from endpoints.targets.base import LOG_CHARS, LOG_LINES, Placement, Spec
 from portal.tenancy.text import clean
 
 from .keda import scaler_name

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from clusters.drivers.aws_errors import AwsError
 from endpoints.explaining import Condition, Evidence, Happening, Replica
-from endpoints.targets.base import LOG_CHARS, LOG_LINES, Spec, asked_of
+from endpoints.targets.asked import asked_of
+from endpoints.targets.base import LOG_CHARS, LOG_LINES, Spec
 from portal.tenancy.text import clean
 
 from .calls import Calls

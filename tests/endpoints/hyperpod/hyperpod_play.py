@@ -26,10 +26,10 @@ GROUPS = [{"InstanceGroupName": "workers", "InstanceType": TYPE, "CurrentCount":
 Object = dict[str, Any]
 
 
-def make_place(sim: Simulator, name: str = "pod", **values: Any) -> Cluster:
+def make_place(sim: Simulator, name: str = "pod", account: AwsAccount | None = None, **values: Any) -> Cluster:
     """`values` are of its AwsPlace. It is reached with the simulator's own token: signing in to EKS is tested elsewhere."""
     cluster = Cluster.objects.create(name=name, kind=ClusterKind.HYPERPOD)
-    account, _made = AwsAccount.objects.get_or_create(name="aws", defaults={"region": "us-west-2"})
+    account = account or AwsAccount.objects.get_or_create(name="nobody-asks-it", defaults={"region": "us-west-2"})[0]
     AwsPlace.objects.create(cluster=cluster, account=account, **{
         "region": "us-west-2", "status": "InService", "instance_groups": GROUPS,
         "features": {"tiered_storage": True}, **values})

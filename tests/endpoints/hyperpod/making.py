@@ -34,4 +34,4 @@ SCALED = Autoscale(min_replicas=0, max_replicas=6, polling_seconds=60, cooldown_
     Trigger("aws-cloudwatch", {"namespace": "AWS/ApplicationELB", "metricName": "RequestCount", "metricStat": "Sum",
                                "dimensions": "LoadBalancer=app/x,TargetGroup=tg/y", "targetValue": "100",
                                "metricCollectionPeriod": "60", "useCachedMetrics": "false"}, "AverageValue"),
-    Trigger("prometheus", {"query": "sum(model_concurrent_requests)", "threshold": "2.5"}, "Value")))
+    Trigger("prometheus", {"query": "sum(model_concurrent_requests)", "targetValue": "2.5"}, "Value")))

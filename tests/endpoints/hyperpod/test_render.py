@@ -197,16 +197,16 @@ def test_where_an_autoscaler_owns_the_replicas_none_are_sent() -> None:
 
 
 @pytest.mark.parametrize(("trigger", "wanted"), [
-    (Trigger("aws-cloudwatch", {"metricName": "m", "targetMetricValue": "5", "dimensionName": "A;B", "dimensionValue": "1;2",
-                                "metricStatPeriod": "60"}),
-     {"metricName": "m", "targetValue": 5, "metricCollectionPeriod": 60,
+    (Trigger("aws-cloudwatch", {"metricName": "m", "targetValue": "5", "dimensions": "A=1,B=2", "metricCollectionPeriod": "60",
+                                "useCachedMetrics": "false"}),
+     {"metricName": "m", "targetValue": 5, "metricCollectionPeriod": 60, "useCachedMetrics": False,
       "dimensions": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}),
-    (Trigger("prometheus", {"signal": "waiting", "threshold": "5"}, "AverageValue"),
+    (Trigger("prometheus", {"signal": "waiting", "targetValue": "5"}, "AverageValue"),
      {"query": 'sum(vllm:num_requests_waiting{namespace="ip-alpha-abcdef0123",pod=~"chat-0123456789-[a-z0-9]+-[a-z0-9]+"})',
       "targetValue": 5, "metricType": "Average",
       "serverAddress": "https://aps-workspaces.us-west-2.amazonaws.com/workspaces/ws-0a1b2c3d"}),
 ])
-def test_triggers_are_understood_in_kedas_names_too(trigger: Trigger, wanted: dict[str, Any]) -> None:
+def test_triggers_become_those_of_the_operator(trigger: Trigger, wanted: dict[str, Any]) -> None:
     scaling = body(spec(autoscale=Autoscale(1, 2, (trigger,))))["autoScalingSpec"]
     found = scaling.get("cloudWatchTriggerList") or scaling["prometheusTriggerList"]
     assert found == [wanted]

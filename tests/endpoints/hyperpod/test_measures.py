@@ -1,0 +1,80 @@
+"""The operator's four figures, from the pods' own port to the endpoint's page and the API."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.test import Client
+
+from clusters.models import Cluster
+from endpoints import services
+from endpoints.targets.measuring import CONCURRENT, FIRST_BYTE, INVOCATIONS, LATENCY
+from tests.cast import Cast
+from tests.endpoints.kubernetes.cluster_play import in_service
+from tests.simulators.aws.mirror import hyperpod_node
+from tests.simulators.kubernetes.server import Simulator
+
+from .hyperpod_play import make_place, new_endpoint
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FIGURES = b"""# TYPE model_invocations_total counter
+model_invocations_total{resource_name="chat"} 1200
+# TYPE model_concurrent_requests gauge
+model_concurrent_requests{resource_name="chat"} 4
+# TYPE model_latency_milliseconds histogram
+model_latency_milliseconds_sum 600000
+model_latency_milliseconds_count 1200
+"""
+
+
+class Sidecar(BaseHTTPRequestHandler):
+    """What stands beside the engine in each pod: its metrics, and nothing else."""
+
+    def do_GET(self) -> None:  # noqa: N802  The base class's name.
+        is_there = self.path == "/metrics"
+        self.send_response(200 if is_there else 404)
+        self.send_header("content-type", "text/plain; version=0.0.4")
+        self.send_header("content-length", str(len(FIGURES) if is_there else 0))
+        self.end_headers()
+        if is_there:
+            self.wfile.write(FIGURES)
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def measured(cast: Cast) -> Iterator[Cluster]:
+    """A HyperPod cluster whose pods tell figures."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sidecar) as sidecar:
+        threading.Thread(target=sidecar.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{sidecar.server_address[1]}"
+        with Simulator(nodes=[hyperpod_node("i-0a1b2c3d4e5f67890")], speed=10.0, engine_url=url) as sim:
+            yield make_place(sim, "measured")
+        sidecar.shutdown()
+
+
+def test_the_figures_of_all_pods_reach_the_page_and_the_api(cast: Cast, measured: Cluster, client: Client) -> None:
+    endpoint = in_service(new_endpoint(cast, measured, "chat", replicas=2))
+    found = services.measures(endpoint)
+    assert found is not None
+    assert found.values == {INVOCATIONS: 2400, LATENCY: 500, FIRST_BYTE: None, CONCURRENT: 8}
+    assert found.missing == ""
+    client.force_login(cast.operator)
+    answer = client.get(f"/api/v1/endpoints/{endpoint.uid}/measures").json()
+    assert (answer["model_invocations_total"], answer["model_ttfb_milliseconds"]) == (2400, None)
+    page = client.get(f"/admin/endpoints/endpoint/{endpoint.pk}/live/").json()["parts"][str(endpoint.pk)]["measures"]
+    assert "2,400" in page
+
+
+def test_pods_that_tell_nothing_are_explained(cast: Cast, place: Cluster) -> None:
+    endpoint = in_service(new_endpoint(cast, place, "silent"))
+    found = services.measures(endpoint)
+    assert found is not None
+    assert set(found.values.values()) == {None}
+    assert "9113" in found.missing
+    services.stop(cast.actor("alice"), endpoint)
