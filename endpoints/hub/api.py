@@ -99,7 +99,8 @@ def get_cluster(request: ApiRequest, data: ClusterIn) -> OneClusterOut:
 
 @router.post("/list_cluster_nodes", response=NodesOut, summary="List the machines of a HyperPod cluster")
 def list_cluster_nodes(request: ApiRequest, data: ClusterIn) -> NodesOut:
-    nodes = Node.objects.filter(cluster=_cluster(request, data.cluster_id)).order_by("instance_group", "name")
+    nodes = Node.objects.filter(cluster=_cluster(request, data.cluster_id)).select_related("cluster__aws").order_by(
+        "instance_group", "name")
     found = [node_out(node) for node in nodes[:MOST_NODES]]
     return NodesOut(response_id=request.request_id, nodes=found, total_count=nodes.count())
 

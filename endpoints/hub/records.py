@@ -78,9 +78,17 @@ def _access_of(place: Cluster) -> KubernetesAccess | None:
 
 def node_out(node: Node) -> NodeOut:
     """The inventory counts GPUs that pods ask for, not whose pods: so no name of an endpoint is told."""
-    labels = node.labels if isinstance(node.labels, dict) else {}
     return NodeOut(
         instance_id=node.instance_id or node.name,
         instance_status=node.instance_status or ("Running" if node.ready else "Failure"),
-        instance_group_name=node.instance_group, instance_type=labels.get("node.kubernetes.io/instance-type"),
+        instance_group_name=node.instance_group, instance_type=_type_of(node),
         private_dns_name=None, is_occupied=node.gpus_requested > 0, occupied_by=None)
+
+
+def _type_of(node: Node) -> str | None:
+    """By Kubernetes; of a machine that hasn't joined it yet, by its instance group."""
+    labels = node.labels if isinstance(node.labels, dict) else {}
+    aws = aws_of(node.cluster)
+    groups = aws.instance_groups if aws else []
+    group = next((each for each in groups if each.get("InstanceGroupName") == node.instance_group), {})
+    return labels.get("node.kubernetes.io/instance-type") or group.get("InstanceType")

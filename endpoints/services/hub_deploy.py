@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from clusters.instances import InstanceType, instance_type
 from clusters.models import Cluster
+from clusters.services import why_not_deployable
 from clusters.states import ClusterKind
 from endpoints.hub.schemas import HYPERPOD, DeployIn
 from endpoints.hub.wish import JOB, TENSOR, HubWish, read
@@ -65,7 +66,7 @@ def _create(actor: Actor, workspace: Workspace, name: str, values: dict[str, Any
 
 
 def place_of(workspace: Workspace, data: DeployIn) -> Cluster:
-    """Raises Invalid: a HyperPod cluster must be named, and a stranger's looks like a missing one."""
+    """Raises Invalid: a HyperPod cluster must be named and InService, and a stranger's looks like a missing one."""
     own = Cluster.objects.for_workspaces(Workspace.objects.filter(pk=workspace.pk)).select_related("aws")
     if data.deployment_target == HYPERPOD:
         if not data.hyperpod_cluster_id:
@@ -74,6 +75,8 @@ def place_of(workspace: Workspace, data: DeployIn) -> Cluster:
         found = next(named(own.filter(kind=ClusterKind.HYPERPOD), data.hyperpod_cluster_id), None)
         if found is None:
             raise Invalid(_("There is no such HyperPod cluster; list_clusters has them."), field="hyperpod_cluster_id")
+        if reason := why_not_deployable(found):
+            raise Invalid(reason, field="hyperpod_cluster_id")
         return found
     place = own.filter(kind=ClusterKind.SAGEMAKER, paused=False).order_by("name").first()
     if place is None:

@@ -132,6 +132,20 @@ def test_a_neighbours_cluster_looks_like_a_missing_one(cast: Cast, hyperpod: Clu
     assert api.post("/v1/list_cluster_nodes", {"cluster_id": "cluster-xxx"}).status_code == 404
 
 
+def test_a_cluster_that_is_not_in_service_is_refused_by_the_hubs_field(api: Api, hyperpod: Cluster) -> None:
+    AwsPlace.objects.update(status="Creating")
+    answer = deploy(api)
+    assert (answer["result"], answer["field"]) == (False, "hyperpod_cluster_id")
+    assert "still making" in answer["endpoint_name"]
+
+
+def test_a_machine_that_has_not_joined_has_the_type_of_its_group(api: Api, hyperpod: Cluster) -> None:
+    AwsPlace.objects.update(instance_groups=[{"InstanceGroupName": "gpus", "InstanceType": "ml.p5.48xlarge"}])
+    Node.objects.update(labels={})
+    [node] = post(api, "list_cluster_nodes", {"cluster_id": "cluster-xxx"})["nodes"]
+    assert node["instance_type"] == "ml.p5.48xlarge"
+
+
 def test_the_same_model_twice_gets_a_second_name(api: Api) -> None:
     first, second = deploy(api), deploy(api)
     assert first["endpoint_name"] == "llama-3-8b-vllm-hp"
