@@ -8,16 +8,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from clusters.models import Cluster
 from endpoints import services
 from endpoints.targets.measuring import CONCURRENT, FIRST_BYTE, INVOCATIONS, LATENCY
 from tests.cast import Cast
 from tests.endpoints.kubernetes.cluster_play import in_service
+from tests.portal.conftest import STORAGES
 from tests.simulators.aws.mirror import hyperpod_node
 from tests.simulators.kubernetes.server import Simulator
 
-from .hyperpod_play import make_place, new_endpoint
+from .hyperpod_play import TYPE, make_place, new_endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +36,7 @@ model_latency_milliseconds_count 1200
 class Sidecar(BaseHTTPRequestHandler):
     """What stands beside the engine in each pod: its metrics, and nothing else."""
 
-    def do_GET(self) -> None:  # noqa: N802  The base class's name.
+    def do_GET(self) -> None:
         is_there = self.path == "/metrics"
         self.send_response(200 if is_there else 404)
         self.send_header("content-type", "text/plain; version=0.0.4")
@@ -53,12 +55,15 @@ def measured(cast: Cast) -> Iterator[Cluster]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Sidecar) as sidecar:
         threading.Thread(target=sidecar.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{sidecar.server_address[1]}"
-        with Simulator(nodes=[hyperpod_node("i-0a1b2c3d4e5f67890")], speed=10.0, engine_url=url) as sim:
+        with Simulator(nodes=[hyperpod_node("i-0a1b2c3d4e5f67890", instance_type=TYPE)], speed=10.0, engine_url=url) as sim:
             yield make_place(sim, "measured")
         sidecar.shutdown()
 
 
-def test_the_figures_of_all_pods_reach_the_page_and_the_api(cast: Cast, measured: Cluster, client: Client) -> None:
+def test_the_figures_of_all_pods_reach_the_page_and_the_api(
+    cast: Cast, measured: Cluster, client: Client, settings: Settings,
+) -> None:
+    settings.STORAGES = STORAGES  # the page needs no collected files
     endpoint = in_service(new_endpoint(cast, measured, "chat", replicas=2))
     found = services.measures(endpoint)
     assert found is not None
