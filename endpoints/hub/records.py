@@ -90,5 +90,5 @@ def _type_of(node: Node) -> str | None:
     labels = node.labels if isinstance(node.labels, dict) else {}
     aws = aws_of(node.cluster)
     groups = aws.instance_groups if aws else []
-    group = next((each for each in groups if each.get("InstanceGroupName") == node.instance_group), {})
+    group: dict[str, Any] = next((each for each in groups if each.get("InstanceGroupName") == node.instance_group), {})
     return labels.get("node.kubernetes.io/instance-type") or group.get("InstanceType")
