@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from django.utils.translation import gettext as _
 
-from clusters.states import ClusterKind
+from clusters.states import KUBERNETES_KINDS
 from endpoints.models import Endpoint
 from endpoints.targets import target_for
 from endpoints.targets.base import Spec, TargetError
@@ -58,7 +58,7 @@ def _require_vllm(spec: Spec) -> None:
 def _manifests(endpoint: Endpoint, spec: Spec) -> list[dict[str, Any]]:
     """As its own cluster gets them; for another kind of place as a plain cluster with KEDA and LeaderWorkerSet would."""
     try:
-        if endpoint.cluster.kind == ClusterKind.KUBERNETES:
+        if endpoint.cluster.kind in KUBERNETES_KINDS:
             return shown(target_for(endpoint.cluster).render(spec))
         return shown(render(spec, PlaceView(name=endpoint.cluster.name, capabilities=frozenset({"keda", "keda_http", "lws"}))))
     except TargetError as error:

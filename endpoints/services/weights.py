@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clusters.states import AWS_KINDS
 from endpoints.models import Endpoint, Revision
 from models_catalog import services as catalogue
 from models_catalog.choices import ArtifactKind
@@ -34,8 +35,13 @@ def with_weights(endpoint: Endpoint, profile: Profile, spec: dict[str, Any], *, 
 def bind(endpoint: Endpoint) -> None:
     """Give the wanted revision a copy that came after it, where it can't start without one. Repeating it is harmless."""
     revision = endpoint.wanted
-    if revision is not None and KEY not in revision.spec and revision.spec["artifact"]["kind"] in FETCHED_BY_NO_ENGINE:
+    if revision is not None and KEY not in revision.spec and _can_not_start(endpoint, revision.spec["artifact"]["kind"]):
         _bind(endpoint, revision)
+
+
+def _can_not_start(endpoint: Endpoint, kind: str) -> bool:
+    """HyperPod's operator and SageMaker fetch from S3 themselves."""
+    return kind in FETCHED_BY_NO_ENGINE and not (kind == ArtifactKind.S3 and endpoint.cluster.kind in AWS_KINDS)
 
 
 @retry_tx

@@ -112,6 +112,13 @@ def _entrance(spec: Spec, _place: HyperPodPlace, _facts: Facts) -> Iterator[Chec
                                         "effect on them: choose the load balancer as the entrance."))
 
 
+def _account(spec: Spec, _place: HyperPodPlace, _facts: Facts) -> Iterator[Check]:
+    chosen = (spec.wanted.options.get("kubernetes") or {}).get("serviceAccountName")
+    if chosen and spec.wanted.registry_password:
+        yield Check("account", None, _("The pods run under the service account %(name)s of the options, so that the login of "
+                                       "the image's registry is not used: give it to that account.") % {"name": chosen})
+
+
 def _tolerations(spec: Spec, _place: HyperPodPlace, _facts: Facts) -> Iterator[Check]:
     where = spec.wanted.placement
     if where.tolerations or where.priority_class or where.runtime_class:
@@ -120,5 +127,5 @@ def _tolerations(spec: Spec, _place: HyperPodPlace, _facts: Facts) -> Iterator[C
 
 
 RULES: tuple[Callable[[Spec, HyperPodPlace, Facts], Iterator[Check]], ...] = (
-    _state, _types, _pods, _scaler, _tiers, _entrance, _tolerations,
+    _state, _types, _pods, _scaler, _tiers, _entrance, _account, _tolerations,
 )

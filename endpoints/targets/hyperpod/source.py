@@ -78,10 +78,18 @@ def _volume(spec: Spec, _place: HyperPodPlace) -> NoReturn:
     _refuse(spec, _("Pods of a workspace mount claims only: make a claim for %(location)s and write it as pvc://claim/folder."))
 
 
+def _archive(spec: Spec, _place: HyperPodPlace) -> NoReturn:
+    """A copy of it may still be loaded into the cluster, and is mounted then."""
+    raise TargetError(Cause.NOT_LOADED, _(
+        "The weights at %(location)s are not in this cluster yet: preheat the artifact here.") % {
+            "location": spec.wanted.artifact_location})
+
+
 def _refuse(spec: Spec, why: str) -> NoReturn:
     raise TargetError(Cause.REFUSED, why % {"location": spec.wanted.artifact_location}, permanent=True)
 
 
 _SOURCES: dict[str, Callable[[Spec, HyperPodPlace], dict[str, Any]]] = {
     ArtifactKind.S3: _s3, ArtifactKind.FSX: _fsx, ArtifactKind.HUGGING_FACE: _hub, ArtifactKind.VOLUME: _volume,
+    ArtifactKind.HTTP: _archive,
 }

@@ -86,7 +86,6 @@ def environment(wanted: Spec) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("wanted", "words"), [
     (revision(artifact_kind="path", artifact_location="/models/qwen3"), "can't load weights from /models/qwen3"),
-    (revision(artifact_kind="http", artifact_location="https://x.example.org/qwen3.tar"), "put them into S3"),
     (revision(artifact_kind="volume", artifact_location="nfs://server/qwen3"), "claims only"),
     (revision(artifact_kind="huggingface", artifact_location="a/b", artifact_revision="v2"), "40 hex digits"),
     (revision(resources=Resources(1000, 1 << 30, gpus=8, nodes=2)), "one machine"),
@@ -99,6 +98,15 @@ def test_what_the_operator_can_not_run_is_refused_with_the_reason(wanted: Any, w
         render(spec(wanted), PLACE)
     assert refused.value.permanent
     assert refused.value.code == Cause.REFUSED
+
+
+def test_an_archive_waits_for_its_copy() -> None:
+    archive = {"artifact_kind": "http", "artifact_location": "https://x.example.org/qwen3.tar"}
+    with pytest.raises(TargetError, match="preheat the artifact") as refused:
+        render(spec(revision(**archive)), PLACE)
+    assert (refused.value.code, refused.value.permanent) == (Cause.NOT_LOADED, False)
+    loaded = body(spec(revision(**archive, weights=Weights("copy-1"))))
+    assert loaded["modelSourceConfig"] == {"modelSourceType": "kubernetesVolume"}
 
 
 def test_a_place_without_its_region_takes_no_weights_from_s3() -> None:
