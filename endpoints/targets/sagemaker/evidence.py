@@ -77,17 +77,27 @@ def read_log(calls: Calls, spec: Spec, *, replica: int = 0, previous: bool = Fal
 
     `previous` are the streams after those of the instances that there should be. Raises AwsError.
     """
-    kind = "InferenceComponents" if "InferenceComponent" in spec.wanted.options else "Endpoints"
-    group = f"/aws/sagemaker/{kind}/{spec.external_name}"
-    said = unless_gone(lambda: calls.aws.call("logs", "describe_log_streams", logGroupName=group, orderBy="LastEventTime",
-                                              descending=True, limit=MOST_STREAMS))
-    streams = [each["logStreamName"] for each in (said or {}).get("logStreams", ()) if "/data-log" not in each["logStreamName"]]
+    kinds = ("InferenceComponents", "Endpoints") if "InferenceComponent" in spec.wanted.options else ("Endpoints",)
+    group, streams = "", []
+    for kind in kinds:
+        group = f"/aws/sagemaker/{kind}/{spec.external_name}"
+        streams = _streams(calls, group)
+        if streams:
+            break
     at = replica + (max(1, spec.replicas) if previous else 0)
     if at >= len(streams):
         return ""
     found = unless_gone(lambda: calls.aws.call("logs", "get_log_events", logGroupName=group, logStreamName=streams[at],
                                                limit=min(lines, 10_000), startFromHead=False))
     return "\n".join(_line(each) for each in (found or {}).get("events", ()))
+
+
+def _streams(calls: Calls, group: str) -> list[str]:
+    """The one that wrote last comes first; those of captured data are no logs."""
+    said = unless_gone(lambda: calls.aws.call("logs", "describe_log_streams", logGroupName=group, orderBy="LastEventTime",
+                                              descending=True, limit=MOST_STREAMS))
+    names = [str(each["logStreamName"]) for each in (said or {}).get("logStreams", ())]
+    return [name for name in names if not name.endswith("/data-log")]
 
 
 def _line(event: dict[str, Any]) -> str:

@@ -39,6 +39,7 @@ def observe(calls: Calls, memory: Memory, place: PlaceView, uids: Collection[UUI
         memory.keep_only([each["EndpointName"] for each in found])
     changed = [each for each in found if _has_changed(memory, each)]
     seen = _asked(calls, memory, [each["EndpointName"] for each in changed])
+    memory.note_looked(seen)
     for each in changed:
         memory.note_listed(each["EndpointName"], _mark(each))
     seen |= {each["EndpointName"]: known for each in found if (known := memory.get(each["EndpointName"])) is not None}

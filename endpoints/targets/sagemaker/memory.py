@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -17,6 +17,7 @@ from .live import Component, Live
 MOST = 20_000
 # Seconds for which a thing that was just made may not be found everywhere (reliability.md F23).
 VISIBLE = 60.0
+A_MOMENT = 3.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Memory:
         self._seen: dict[str, Seen] = {}
         self._owners: dict[tuple[str, datetime], UUID | None] = {}
         self._listed: dict[str, tuple[str, datetime]] = {}
+        self._looked: set[str] = set()
         self._created: dict[str, float] = {}
         self._tidied: dict[str, str] = {}
 
@@ -66,6 +68,20 @@ class Memory:
         with self._lock:
             if name in self._seen:
                 self._listed[name] = mark
+
+    def note_looked(self, names: Iterable[str]) -> None:
+        """A look at many has just described these; a step of one of them follows at once."""
+        with self._lock:
+            self._looked.update(names)
+
+    def take_look(self, name: str) -> Seen | None:
+        """What that look has seen, once and only for a moment."""
+        with self._lock:
+            if name not in self._looked:
+                return None
+            self._looked.discard(name)
+        seen = self._seen.get(name)
+        return seen if seen is not None and self.clock() - seen.at < A_MOMENT else None
 
     def note_created(self, name: str) -> None:
         with self._lock:
@@ -95,6 +111,7 @@ class Memory:
     def keep_only(self, names: Collection[str]) -> None:
         """After a complete listing."""
         with self._lock:
+            self._looked.intersection_update(names)
             for name in self._seen.keys() - set(names):
                 del self._seen[name]
                 self._listed.pop(name, None)
@@ -115,6 +132,7 @@ class Memory:
             self._seen.clear()
             self._owners.clear()
             self._listed.clear()
+            self._looked.clear()
             self._created.clear()
             self._tidied.clear()
 

@@ -80,6 +80,10 @@ class SageMakerTarget:
     def apply(self, spec: Spec) -> None:
         self._just_seen.pop(spec.uid, None)
         self._names[spec.uid] = spec.external_name
+        seen = self._memory.take_look(spec.external_name)
+        if seen is not None and seen.uid == spec.uid and seen.live.is_moving:
+            self._just_seen[spec.uid] = observation_of(seen, self._place)  # Nothing but looking is of use, and that is done.
+            return
         self._unfinished.add(spec.uid)
         with told():
             steps = Steps(self._calls, self._memory, spec, self._made(spec))

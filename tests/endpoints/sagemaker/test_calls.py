@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 import pytest
+from django.db.models.functions import Now
 
 from clusters.models import Cluster
 from endpoints import services
@@ -19,7 +20,14 @@ from endpoints.targets.sagemaker.scaling import resource_of
 from portal.tenancy.text import external_name
 from tests.aws import EXECUTION_ROLE
 from tests.cast import Cast
-from tests.endpoints.sagemaker.play import INSTANCE, TURN, DoorClock, new_endpoint, profile_for_sagemaker
+from tests.endpoints.sagemaker.play import (
+    INSTANCE,
+    TURN,
+    DoorClock,
+    forget_everything,
+    new_endpoint,
+    profile_for_sagemaker,
+)
 from tests.simulators.aws.server import AwsSimulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,6 +114,17 @@ def test_a_change_costs_a_description_of_what_has_changed_and_nothing_else(sim: 
     assert len(seen[uids[7]].replicas) == 2
     made = [each.operation for each in sim.requests[before:]]
     assert made == ["ListEndpoints", "DescribeEndpoint", "DescribeScalableTargets"]
+
+
+def test_a_look_at_what_moves_costs_a_listing_and_a_description(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
+    endpoint = new_endpoint(cast, place)
+    services.reconcile(endpoint.pk)
+    Endpoint.objects.filter(pk=endpoint.pk).update(next_look_at=Now())
+    forget_everything()
+    before = len(sim.requests)
+    assert services.look_at_cluster(place.pk) == 1
+    assert [each.operation for each in sim.requests[before:]] == ["ListEndpoints", "DescribeEndpoint", "ListTags"]
+    assert Endpoint.objects.get(pk=endpoint.pk).status == Status.CREATING
 
 
 def test_a_look_that_breaks_off_goes_on_where_it_was(sim: AwsSimulator, door_clock: DoorClock, place: Cluster) -> None:
