@@ -245,6 +245,7 @@ EXAMPLES |= {
     "hyperpod_gave_up": status(IEC, "DeploymentComplete", "False", "Failed", "the volume could not be made"),
     "hyperpod_certificate": status(IEC, "Certificate", "False", "Expired"),
     "hyperpod_dns": status("JumpStartModel/chat", "DNS", "False", "Error", "no such hosted zone"),
+    "hyperpod_entrance": status(IEC, "Entrance", "False", "Closed", "alb.example.org does not take connections (network)"),
     "hyperpod_metrics": status(IEC, "Metrics", "False", "Error", "no collector"),
     "hyperpod_said": event("Operator", "Reconciler error for chat", IEC),
     "hyperpod_failed": seen(troubles=(Trouble(Cause.OPERATOR, "the volume could not be made"),)),

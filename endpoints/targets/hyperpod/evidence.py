@@ -7,16 +7,20 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from clusters.drivers.kinds import POD
 from clusters.drivers.kube import Kube
+from clusters.models import Cluster
 from endpoints.explaining import Condition, Evidence, Happening, Replica
 from endpoints.targets.base import Spec
 from endpoints.targets.kubernetes.evidence import SAID, Gatherer, conditions_of, replica_of
 from endpoints.targets.kubernetes.seen import Anything
 from portal.tenancy.text import clean
 
+from .entrance import Closed, Doors
 from .names import OPERATOR_NAMESPACE, kind_for, selector_of
-from .seen import OperatorPod
+from .seen import Config, OperatorPod
 from .status import marked
 
 OPERATOR_LINES, MOST_LINES = 2000, 20
@@ -43,9 +47,17 @@ _WORDS = {
 class HyperPodGatherer(Gatherer):
     """One look at one endpoint on HyperPod."""
 
+    def __init__(self, kube: Kube, cluster: Cluster, spec: Spec, doors: Doors) -> None:
+        super().__init__(kube, cluster, spec)
+        self._doors = doors
+
     def gather(self, *, deep: bool = True, routed: bool = False) -> Evidence:
         found = super().gather(deep=deep, routed=routed)
-        if not deep or found.ready >= found.wanted > 0:
+        if not deep:
+            return found
+        if found.ready:
+            found = replace(found, conditions=(*found.conditions, *self._entrance()))
+        if found.ready >= found.wanted > 0:
             return found
         said = tuple(self._operator())
         return replace(found, events=(*said, *found.events), unread=tuple(self.unread))
@@ -58,6 +70,16 @@ class HyperPodGatherer(Gatherer):
         found = self.get(kind, self.spec.object_name)
         if found is not None:
             yield from conditions_in(kind.kind, found)
+
+    def _entrance(self) -> Iterator[Condition]:
+        """Why calls can't enter by the way that was chosen."""
+        kind = kind_for(self.spec.wanted)
+        found = self.get(kind, self.spec.object_name)
+        try:
+            if found is not None:
+                self._doors.entrance(msgspec.convert(found, Config))
+        except Closed as closed:
+            yield Condition(f"{kind.kind}/{self.spec.object_name}", "Entrance", "False", "Closed", clean(str(closed), SAID))
 
     def _operator(self) -> Iterator[Happening]:
         """The newest lines of the operator that name the object, where the credential may read them."""

@@ -107,8 +107,7 @@ class HyperPodTarget:
 
     def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
         with told():
-            doors = Doors(self._place, Balancers(self.cluster, self._kube))
-            return observe(self._kube, self._place, doors, uids)
+            return observe(self._kube, self._place, self._doors(), uids)
 
     def remove(self, spec: Spec) -> None:
         with told():
@@ -130,7 +129,10 @@ class HyperPodTarget:
 
     def evidence(self, spec: Spec, *, deep: bool = True) -> Evidence:
         with told():
-            return HyperPodGatherer(self._kube, self.cluster, self._here(spec)).gather(deep=deep)
+            return HyperPodGatherer(self._kube, self.cluster, self._here(spec), self._doors()).gather(deep=deep)
+
+    def _doors(self) -> Doors:
+        return Doors(self._place, Balancers(self.cluster, self._kube))
 
     def measure(self, spec: Spec) -> Measured:
         with told():

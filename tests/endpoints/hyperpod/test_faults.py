@@ -19,7 +19,7 @@ from tests.cast import Cast
 from tests.endpoints.kubernetes.cluster_play import changes, gone, in_service, until
 from tests.simulators.kubernetes.server import Simulator
 
-from .hyperpod_play import IEC, TYPE, config, left_over, make_place, new_endpoint, pods
+from .hyperpod_play import IEC, TYPE, VERSION, config, left_over, make_place, new_endpoint, pods
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUTED = {"intelligentRoutingSpec": {"enabled": True}}
@@ -185,6 +185,21 @@ def test_an_object_that_the_operator_can_not_delete_stays_and_says_why(
     pod_sim.call(operator.wake)
     gone(row)
     assert left_over(pod_sim, endpoint) == []
+
+
+def test_an_object_that_somebody_deletes_comes_again(cast: Cast, place: Cluster, pod_sim: Simulator) -> None:
+    """F15. And an endpoint that is young is not failed by a miss (trap 3)."""
+    endpoint = in_service(new_endpoint(cast, place, "deleted"))
+    uid = config(pod_sim, endpoint)["metadata"]["uid"]
+    pod_sim.client().delete(VERSION, IEC, namespace_of(endpoint), endpoint.external_name)
+
+    def is_there_again(row: Endpoint) -> bool:
+        assert row.status != Status.FAILED, row.message
+        there = {each["metadata"]["uid"] for each in pod_sim.client().list(VERSION, IEC, namespace_of(row))
+                 if each["metadata"]["name"] == row.external_name}
+        return row.status == Status.INSERVICE and bool(there - {uid})
+
+    assert until(endpoint, is_there_again)
 
 
 def test_an_object_of_somebody_else_is_neither_adopted_nor_overwritten(

@@ -168,7 +168,7 @@ def test_calls_enter_by_the_load_balancer_only_when_it_can_be_reached(
         store.put_object(Bucket=CERTIFICATES, Key=f"certs/{name}/ca.pem", Body=ca.encode())
         look_anew(1)
         row = until(row, lambda row: "can't be reached from the portal" in row.message)
-        assert row.cause == Cause.ROUTE
+        assert (row.cause, services.explain(row).first.rule) == (Cause.ROUTE, "hyperpod_entrance")
         assert not Backend.objects.filter(endpoint=row).exists()
         look_anew(port)
         row = in_service(row)
