@@ -51,6 +51,8 @@ class Identities:
         self.sts_hosts: set[str] = set()
         """Where STS is besides its own names: this simulator's address."""
         self.roles: dict[str, Role] = {}
+        self._shown_tokens: set[str] = set()
+        self._old_tokens: set[str] = set()
         self.reset()
 
     def reset(self) -> None:
@@ -58,6 +60,8 @@ class Identities:
         self._keys.clear()
         self.roles.clear()
         self.clock.reset()
+        self._shown_tokens.clear()
+        self._old_tokens.clear()
         self.default = self.add_user("portal", access_key_id="AKIASIMULATED0000001")
 
     # --- what an administrator does
@@ -82,6 +86,10 @@ class Identities:
             for key, keys in list(self._keys.items()):
                 if keys.expires_at is not None:
                     self._keys[key] = Keys(key, keys.secret_access_key, keys.identity, keys.session_token, 0.0)
+
+    def expire_tokens(self) -> None:
+        """Every EKS token that was shown until now is too old, as after 15 minutes."""
+        self._old_tokens |= self._shown_tokens
 
     # --- what AWS does
 
@@ -126,7 +134,8 @@ class Identities:
         A token is a presigned GetCallerIdentity with the cluster's name in a signed header:
         https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster
         """
-        if not token.startswith(TOKEN_PREFIX):
+        self._shown_tokens.add(token)
+        if not token.startswith(TOKEN_PREFIX) or token in self._old_tokens:
             return None
         text = token.removeprefix(TOKEN_PREFIX)
         try:
