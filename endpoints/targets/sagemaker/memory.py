@@ -119,13 +119,15 @@ class Memory:
     def owner(self, live: Live, ask: Callable[[], UUID | None]) -> UUID | None:
         """Whose endpoint it is by its tags, asked once: one that is made anew under the same name has another time."""
         key = (live.arn, live.created)
-        if key not in self._owners:
-            found = ask()
-            with self._lock:
-                if len(self._owners) >= MOST:
-                    self._owners.clear()
-                self._owners[key] = found
-        return self._owners[key]
+        with self._lock:
+            if key in self._owners:
+                return self._owners[key]
+        found = ask()
+        with self._lock:
+            if len(self._owners) >= MOST:
+                self._owners.clear()
+            self._owners[key] = found
+        return found
 
     def clear(self) -> None:
         with self._lock:

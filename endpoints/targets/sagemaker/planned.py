@@ -26,7 +26,9 @@ NAMES = {"Model": "ModelName", "EndpointConfig": "EndpointConfigName", "Endpoint
 def shown(spec: Spec, made: Bodies) -> list[Document]:
     """Every call's parameters as a document of Kind/name; the hub's token shows as a word."""
     documents = [_document("Model", each) for each in made.models]
-    documents += [_document("EndpointConfig", made.config), _document("Endpoint", {**made.endpoint, **deployment(spec)})]
+    counts = {"DesiredInstanceCount": made.counts} if made.counts and spec.autoscale is None else {}
+    documents += [_document("EndpointConfig", made.config),
+                  _document("Endpoint", {**made.endpoint, **deployment(spec), **counts})]
     if made.component is not None:
         documents.append(_document("InferenceComponent", made.component))
     return documents + [_scaled(each) for each in scaling.wished(spec, made)]
@@ -67,6 +69,9 @@ def _there(calls: Calls, live: Live | None, wanted: Document) -> tuple[Document 
     found = _like(said, wanted)
     if wanted["kind"] == "Model" and HUB_TOKEN in (said.get("PrimaryContainer") or {}).get("Environment", {}):
         found["PrimaryContainer"]["Environment"][HUB_TOKEN] = HIDDEN
+    if wanted["kind"] == "EndpointConfig":  # Only a beginning: the number of now is the endpoint's.
+        for before, after in zip(found["ProductionVariants"], wanted["ProductionVariants"], strict=False):
+            before["InitialInstanceCount"] = after["InitialInstanceCount"]
     return {**found, "kind": wanted["kind"], "metadata": wanted["metadata"]}, wanted
 
 
@@ -88,7 +93,22 @@ def _describe(operation: str, parameter: str) -> Callable[[Calls, Live | None, D
 
 
 def _endpoint(calls: Calls, live: Live | None, wanted: Document) -> Mapping[str, Any] | None:
-    return None if live is None else {"EndpointConfigName": live.config}
+    """How it was updated last is nothing that it is made of."""
+    if live is None:
+        return None
+    counts = {each.name: each.desired for each in live.variants}
+    return {**wanted, "EndpointConfigName": live.config, "DesiredInstanceCount": counts}
+
+
+def _component(calls: Calls, live: Live | None, wanted: Document) -> Mapping[str, Any] | None:
+    """The number of copies under the name by which it is sent; of one that is scaled it is nobody's to change."""
+    name = wanted["metadata"]["name"]
+    said = unless_gone(lambda: calls.do("describe_inference_component", InferenceComponentName=name))
+    if said is None:
+        return None
+    scaled = bool(calls.scalable([scaling.component_resource(name)]))
+    there = wanted["RuntimeConfig"]["CopyCount"] if scaled else said.get("RuntimeConfig", {}).get("DesiredCopyCount")
+    return {**said, "RuntimeConfig": {"CopyCount": there}}
 
 
 def _scalable(calls: Calls, live: Live | None, wanted: Document) -> Mapping[str, Any] | None:
@@ -105,7 +125,7 @@ def _scalable(calls: Calls, live: Live | None, wanted: Document) -> Mapping[str,
 _READ: dict[str, Callable[[Calls, Live | None, Document], Mapping[str, Any] | None]] = {
     "Model": _describe("describe_model", "ModelName"),
     "EndpointConfig": _describe("describe_endpoint_config", "EndpointConfigName"), "Endpoint": _endpoint,
-    "InferenceComponent": _describe("describe_inference_component", "InferenceComponentName"), "ScalableTarget": _scalable,
+    "InferenceComponent": _component, "ScalableTarget": _scalable,
 }
 
 

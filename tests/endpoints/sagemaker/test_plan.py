@@ -15,6 +15,7 @@ from endpoints.targets.base import Check, ModelFacts, TargetError
 from models_catalog.choices import ArtifactKind
 from tests.cast import GIB, Cast
 from tests.endpoints.sagemaker.play import in_service, new_endpoint, profile_for_sagemaker, spec_now, until
+from tests.endpoints.sagemaker.test_shapes import COMPONENT, PER_COPY, scaling
 from tests.simulators.aws.server import AwsSimulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,6 +49,25 @@ def test_the_plan_of_an_update_names_what_differs_from_what_serves(sim: AwsSimul
     assert any("ml.g5.12xlarge" in str(after) and "ml.g5.2xlarge" in str(before) for before, after in changed.values())
     moved = {field.path: (field.before, field.after) for field in steps[f"Endpoint/{name}"].fields}
     assert moved == {"EndpointConfigName": (f"{name}-r1", f"{name}-r2")}
+    larger = target_for(place).plan(replace(spec_now(endpoint), replicas=3)).steps
+    fields = [(step.what, field.path, field.before, field.after) for step in larger for field in step.fields]
+    assert fields == [(f"Endpoint/{name}", "DesiredInstanceCount.AllTraffic", 1, 3)]
+
+
+def test_a_plan_of_a_scaled_component_names_all_that_it_is_made_of(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
+    endpoint = new_endpoint(cast, place, options=COMPONENT, autoscale=scaling(0, 2, PER_COPY))
+    name, target = endpoint.external_name, target_for(place)
+    kinds = [step.what.partition("/")[0] for step in target.plan(spec_now(endpoint)).steps]
+    assert kinds == ["Model", "EndpointConfig", "Endpoint", "InferenceComponent", "ScalableTarget"]
+    endpoint = in_service(sim, endpoint)
+    spec = spec_now(endpoint)
+    assert {step.verb for step in target.plan(spec).steps} == {"keep"}
+    wider = replace(spec, autoscale=replace(spec.autoscale, max_replicas=3)) if spec.autoscale else spec
+    changed = {step.what: [(field.path, field.before, field.after) for field in step.fields]
+               for step in target.plan(wider).steps if step.verb == "change"}
+    assert changed[f"ScalableTarget/inference-component/{name}"] == [("MaxCapacity", 2, 3)]
+    plain = target.plan(replace(spec, autoscale=None)).steps
+    assert ("delete", f"ScalableTarget/inference-component/{name}") in [(step.verb, step.what) for step in plain]
 
 
 def test_the_hubs_token_is_sent_and_never_shown(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
