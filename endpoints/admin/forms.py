@@ -17,7 +17,7 @@ from endpoints.models import Endpoint, Revision
 from endpoints.options import object_kind
 from models_catalog.argument_form import ArgumentsField
 from models_catalog.models import Profile
-from portal.tenancy.adminkit import ConfirmForm
+from portal.tenancy.adminkit import ConfirmForm, actor_of
 
 from .options_form import OptionsField, check_form
 
@@ -43,6 +43,7 @@ class EndpointForm(forms.ModelForm[Endpoint]):
     deploy_now = forms.BooleanField(label=_("Deploy now"), required=False, initial=True, widget=UnfoldBooleanWidget(),
                                     help_text=_("Without the tick the endpoint is made, but stays stopped."))
     read_generation = forms.IntegerField(required=False, widget=forms.HiddenInput())
+    operates = False  # whether an operator fills it in; the page says so
 
     class Meta:
         model = Endpoint
@@ -71,7 +72,8 @@ class EndpointForm(forms.ModelForm[Endpoint]):
         found = super().clean() or self.cleaned_data
         if "options" in self.fields:
             cluster = self.instance.cluster if self.instance.pk else found.get("cluster")
-            check_form(self, cluster, found.get("profile"))
+            before = self.instance.wanted if self.instance.pk else None
+            check_form(self, cluster, found.get("profile"), before, operates=self.operates)
         return found
 
 
@@ -123,7 +125,9 @@ class UpdateForm(GenerationForm):
         found = super().clean() or self.cleaned_data
         if "options" in self.fields:
             row = self.rows[0]
-            check_form(self, row.cluster, found.get("profile") or row.wanted.profile)
+            assert self.request is not None, "the kit gives every form its request"
+            check_form(self, row.cluster, found.get("profile") or row.wanted.profile, row.wanted,
+                       operates=actor_of(self.request).operates)
         return found
 
 

@@ -18,7 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from clusters.models import Cluster
-from endpoints.options import Problem, object_kind, problems_of, spec_for
+from endpoints.models import Revision
+from endpoints.options import Problem, is_reserved, object_kind, problems_of, reserved_problems, spec_for
 from endpoints.options.case import value_at
 from endpoints.options.fields import GROUPS, Field, Group, fields_of, kind_of_field, limits_of, schema_of
 from models_catalog.models import Profile
@@ -138,9 +139,11 @@ class OptionsWidget(forms.Widget):
     def _field(self, name: str, kind: str, one: Field, entered: Entered, problems: list[str]) -> dict[str, Any]:
         whole, text, how = f"{name}{JOINT}{one.path}", entered.typed.get(one.path, ""), kind_of_field(kind, one)
         low, high = limits_of(kind, one.path)
-        attrs = {"id": f"id_{whole}", **({"aria-invalid": "true"} if problems else {})}
-        return {"path": one.path, "parts": one.path.split("."), "help": one.help, "id": f"id_{whole}", "text": text,
-                "problems": problems, "wide": how == "json", "input": _input(kind, one, how).render(whole, text, attrs),
+        described = " ".join([*(f"id_{whole}_wrong{index}" for index in range(len(problems))), f"id_{whole}_help"])
+        attrs = {"id": f"id_{whole}", "aria-describedby": described, **({"aria-invalid": "true"} if problems else {})}
+        return {"path": one.path, "parts": one.path.split("."), "help": one.help, "reserved": is_reserved(kind, one.path),
+                "id": f"id_{whole}", "text": text, "problems": problems, "wide": how == "json",
+                "input": _input(kind, one, how).render(whole, text, attrs),
                 "default": shown_value(schema_of(kind, one.path).get("default", "")),
                 "limits": _now("%(low)s to %(high)s") % {"low": low, "high": high} if low is not None else ""}
 
@@ -213,8 +216,10 @@ def _rest(text: str) -> dict[str, Any]:
     return found
 
 
-def check_form(form: forms.BaseForm, cluster: Cluster | None, profile: Profile | None) -> None:
-    """Hold a form's options against place and profile, and say what is wrong at each field."""
+def check_form(
+    form: forms.BaseForm, cluster: Cluster | None, profile: Profile | None, before: Revision | None, *, operates: bool,
+) -> None:
+    """Hold a form's options against place, profile and who asks, and say what is wrong at each field."""
     options = form.fields["options"]
     assert isinstance(options, OptionsField)
     if cluster is None or profile is None or "options" not in form.cleaned_data:
@@ -223,7 +228,12 @@ def check_form(form: forms.BaseForm, cluster: Cluster | None, profile: Profile |
     options.take_kind(object_kind(cluster, spec))
     given = form.cleaned_data["options"]
     if given or options.widget.kind:
-        for told in options.told(problems_of(cluster, spec, given)):
+        found = problems_of(cluster, spec, given)
+        if not found and not operates:
+            there = before.spec if before is not None else {}
+            spec["governance"] = there.get("governance", {})
+            found = reserved_problems(cluster, spec, given, there.get("options", {}))
+        for told in options.told(found):
             form.add_error("options", told)
 
 

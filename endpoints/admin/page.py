@@ -118,6 +118,7 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
+        form.operates = actor_of(request).operates
         if "profile" in form.base_fields:
             form.base_fields["profile"].queryset = Profile.objects.all().visible_to(request.user)
         return form

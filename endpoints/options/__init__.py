@@ -19,9 +19,11 @@ from portal.tenancy.errors import Invalid
 
 from . import hyperpod, sagemaker
 from .case import Case
+from .reserved import is_reserved, reserved
 from .schema import Problem, check_body
 
-__all__ = ["Problem", "check_body", "check_change", "check_options", "object_kind", "problems_of", "spec_for"]
+__all__ = ["Problem", "check_body", "check_change", "check_options", "check_reserved", "is_reserved", "object_kind",
+           "problems_of", "reserved_problems", "spec_for"]
 
 MOST_CHARS, MOST_TOLD = 65_536, 5
 
@@ -30,13 +32,23 @@ def check_options(cluster: Cluster, spec: Mapping[str, Any], options: Mapping[st
     """The options as a revision keeps them. Raises Invalid (field ``options``)."""
     if not options and cluster.kind not in RULES:
         return {}
-    found = problems_of(cluster, spec, options)
+    _refuse(problems_of(cluster, spec, options))
+    kept: dict[str, Any] = json.loads(json.dumps(options))  # nobody else's object, and plain JSON
+    return kept
+
+
+def check_reserved(
+    cluster: Cluster, spec: Mapping[str, Any], options: Mapping[str, Any], before: Mapping[str, Any],
+) -> None:
+    """Raises Invalid (field ``options``) for what only operators set; `before` are the options that are there, which stay."""
+    _refuse(reserved_problems(cluster, spec, options, before))
+
+
+def _refuse(found: list[Problem]) -> None:
     if found:
         more = len(found) - MOST_TOLD
         said = [str(problem) for problem in found[:MOST_TOLD]]
         raise Invalid(" ".join([*said, *([_("And %(count)d more.") % {"count": more}] if more > 0 else [])]), field="options")
-    kept: dict[str, Any] = json.loads(json.dumps(options))  # nobody else's object, and plain JSON
-    return kept
 
 
 RULES = {ClusterKind.HYPERPOD: hyperpod.check, ClusterKind.SAGEMAKER: sagemaker.check}
@@ -49,6 +61,13 @@ def problems_of(cluster: Cluster, spec: Mapping[str, Any], options: Any) -> list
     if not isinstance(options, Mapping) or not _is_plain(options):
         return [Problem("", _("Options are one JSON object of at most %(most)d KB.") % {"most": MOST_CHARS // 1024})]
     return RULES[ClusterKind(cluster.kind)](Case(object_kind(cluster, spec), options, spec, cluster))
+
+
+def reserved_problems(
+    cluster: Cluster, spec: Mapping[str, Any], options: Mapping[str, Any], before: Mapping[str, Any],
+) -> list[Problem]:
+    """What of checked options is an operator's to set: see `reserved`. A governed workspace's queue and priority are, too."""
+    return list(reserved(object_kind(cluster, spec), options, before, spec.get("governance") or ()))
 
 
 def object_kind(cluster: Cluster, spec: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ def _variable(path: str, variable: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(f"{path}.name", _("The name of a variable has letters, digits and underscores."))
     if name.upper() in OURS:
         yield Problem(f"{path}.name", _("The portal sets this variable itself."))
-    elif name.upper().startswith(LOADERS):
+    elif name.upper().startswith(LOADERS) or "TRUST_REMOTE_CODE" in name.upper():
         yield Problem(f"{path}.name", _("This variable could load other code than the image's, so it can't be set."))
     elif variable.get("value") and SECRET.search(name):
         yield Problem(f"{path}.value", _("Secrets are not written here: put it into a Secret and name that in valueFrom."))

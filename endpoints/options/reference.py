@@ -7,6 +7,7 @@ import re
 from django.utils.translation import override
 
 from .fields import GROUPS, Field, kind_of_field, limits_of, schema_of
+from .reserved import is_reserved
 
 BLOCK = re.compile(r"<!-- options (?P<kind>\w+) -->\n.*?<!-- end -->", re.S)
 
@@ -22,9 +23,13 @@ def _tables(kind: str) -> str:
     for group in GROUPS[kind]:
         rare = " (rarely needed)" if group.rare else ""
         lines += [f"**{group.label}**{rare}", "", "| field | takes | meaning |", "|---|---|---|"]
-        lines += [f"| `{field.path}` | {_takes(kind, field)} | {_cell(str(field.help))} |" for field in group.fields]
+        lines += [f"| `{field.path}` | {_takes(kind, field)} | {_cell(_meaning(kind, field))} |" for field in group.fields]
         lines.append("")
     return "\n".join(lines) + "\n"
+
+
+def _meaning(kind: str, field: Field) -> str:
+    return f"{field.help} Operators only." if is_reserved(kind, field.path) else str(field.help)
 
 
 def _takes(kind: str, field: Field) -> str:

@@ -63,7 +63,7 @@ def plan_creation(
     """What a new endpoint would make. `uid` repeats an earlier plan. Raises NotAllowed, Invalid, Unavailable."""
     actor.require(Verb.DEPLOY, workspace)
     spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices,
-                      options=options)
+                      options=options, operates=actor.operates)
     scaling, _notes = checked_autoscale(cluster, autoscale or {}, spec)
     endpoint = Endpoint(workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
                         replicas=replicas, autoscale=scaling, **({"uid": uid} if uid else {}))
@@ -85,7 +85,7 @@ def plan_change(
         proposed.wanted = Revision.objects.filter(endpoint=endpoint, number=number).select_related("profile").first()
     elif any(given is not None for given in (profile, arguments, environment, devices, options)):
         chosen, spec = next_spec(endpoint, profile, arguments=arguments, environment=environment, devices=devices,
-                                 options=options, make=False)
+                                 options=options, make=False, operates=actor.operates)
         require_fits(endpoint, spec)
         proposed.wanted = Revision(endpoint=endpoint, number=_last_number(endpoint) + 1, profile=chosen, spec=spec)
     if proposed.wanted is None:

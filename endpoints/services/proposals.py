@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from clusters.models import Cluster
 from clusters.services import require_deployable
 from endpoints.models import Endpoint
-from endpoints.options import check_change, check_options
+from endpoints.options import check_change, check_options, check_reserved
 from endpoints.states import Wish
 from endpoints.targets import KINDS
 from models_catalog.choices import ArtifactKind
@@ -26,9 +26,10 @@ from .weights import with_weights
 def next_spec(
     endpoint: Endpoint, profile: Profile | None, *, arguments: Mapping[str, Any] | None,
     environment: Mapping[str, str] | None, devices: Sequence[int] | None, options: Mapping[str, Any] | None,
-    make: bool = True,
+    make: bool = True, operates: bool = False,
 ) -> tuple[Profile, dict[str, Any]]:
-    """Profile and settings of the next revision; what is None stays as it was. `make` false is for plans.
+    """Profile and settings of the next revision; what is None stays as it was. `make` false is for plans; `operates` says
+    that an operator asks.
 
     Raises Invalid, and Conflict where there is no revision yet.
     """
@@ -44,8 +45,10 @@ def next_spec(
         environment=same.get("environment") if environment is None else environment,
         devices=same.get("resources", {}).get("devices", ()) if devices is None else devices)
     _require_place(spec, endpoint.cluster)
-    kept = before.spec.get("options", {}) if options is None else options
-    spec = _for_place(endpoint.workspace, endpoint.cluster, chosen, spec, kept)
+    there = before.spec.get("options", {})
+    spec = _for_place(endpoint.workspace, endpoint.cluster, chosen, spec, there if options is None else options)
+    if not operates:
+        check_reserved(endpoint.cluster, spec, spec.get("options", {}), there)
     if endpoint.wish == Wish.RUNNING:
         check_change(before.spec, spec)
     return chosen, with_weights(endpoint, chosen, spec, make=make)
@@ -54,12 +57,16 @@ def next_spec(
 def first_spec(
     workspace: Workspace, cluster: Cluster, profile: Profile, *, arguments: Mapping[str, Any] | None,
     environment: Mapping[str, str] | None, devices: Sequence[int], options: Mapping[str, Any] | None,
+    operates: bool = False,
 ) -> dict[str, Any]:
     """Settings of an endpoint's first revision, without the copy that it mounts. Raises Invalid."""
     _require_usable(workspace, cluster, profile)
     spec = revision_spec(profile, arguments=arguments, environment=environment, devices=devices)
     _require_place(spec, cluster)
-    return _for_place(workspace, cluster, profile, spec, options or {})
+    spec = _for_place(workspace, cluster, profile, spec, options or {})
+    if not operates:
+        check_reserved(cluster, spec, spec.get("options", {}), {})
+    return spec
 
 
 def _for_place(

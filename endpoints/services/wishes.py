@@ -52,7 +52,7 @@ def create(
     """
     actor.require(Verb.DEPLOY, workspace)
     spec = first_spec(workspace, cluster, profile, arguments=arguments, environment=environment, devices=devices,
-                      options=options)
+                      options=options, operates=actor.operates)
     scaling, said = checked_autoscale(cluster, autoscale or {}, spec)
     endpoint = Endpoint(
         workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
@@ -128,7 +128,8 @@ def update(
     actor.require(Verb.DEPLOY, endpoint.workspace)
     _require_not_owned(actor, endpoint)
     chosen, spec = next_spec(
-        endpoint, profile, arguments=arguments, environment=environment, devices=devices, options=options)
+        endpoint, profile, arguments=arguments, environment=environment, devices=devices, options=options,
+        operates=actor.operates)
     before = endpoint.wanted
     require_fits(endpoint, spec)
     if before is not None and spec == before.spec:

@@ -8,6 +8,8 @@ import pytest
 
 from clusters.models import AwsAccount, AwsPlace
 from clusters.states import ClusterKind
+from endpoints import services
+from endpoints.models import Endpoint
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import Artifact
 from tests.cast import Cast, make_cluster, make_profile
@@ -70,7 +72,8 @@ def test_routing_can_not_come_while_it_runs(bob: Api) -> None:
 
 def test_autoscaling_is_that_of_the_place_and_of_the_options(bob: Api) -> None:
     scaling = {"max_replicas": 3, "triggers": [CALLS]}
-    asynchronous = {"InstanceType": "ml.g5.2xlarge", "AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://x/y"}}}
+    AwsPlace.objects.update(bucket="answers")
+    asynchronous = {"InstanceType": "ml.g5.2xlarge", "AsyncInferenceConfig": {}}
     refused = post(bob, place="sage", options={"InstanceType": "ml.g5.2xlarge"}, autoscale={**scaling, "min_replicas": 0})
     assert (refused.status_code, error_of(refused)["field"]) == (422, "autoscale")
     made = post(bob, place="sage", options=asynchronous, autoscale={**scaling, "min_replicas": 0})
@@ -78,3 +81,31 @@ def test_autoscaling_is_that_of_the_place_and_of_the_options(bob: Api) -> None:
     later = bob.post(f"endpoints/{made.json()['uid']}/update", {"options": {"InstanceType": "ml.g5.2xlarge"}})
     assert (later.status_code, error_of(later)["field"]) == (422, "autoscale")
     assert error_of(post(bob, options=TYPE, name="other", autoscale=scaling))["field"] == "autoscale"
+
+
+ROLE = {"kubernetes": {"serviceAccountName": "models-reader"}}
+
+
+def test_what_reaches_into_the_account_is_an_operators_and_stays_when_a_member_changes_something_else(
+    bob: Api, cast: Cast,
+) -> None:
+    refused = post(bob, options={**TYPE, **ROLE})
+    assert error_of(refused)["message"].startswith("kubernetes.serviceAccountName: Only an operator sets this")
+    uid = post(bob, options=TYPE).json()["uid"]
+    endpoint = Endpoint.objects.get(uid=uid)
+    services.update(cast.actor("operator"), endpoint, options={**TYPE, **ROLE})
+    assert bob.post(f"endpoints/{uid}/update", {"options": {**TYPE, **ROLE, "modelVersion": "2"}}).status_code == 202
+    assert bob.post(f"endpoints/{uid}/update", {"arguments": {"max-model-len": 1024}}).status_code == 202
+    assert options_of(bob, uid) == {**TYPE, **ROLE, "modelVersion": "2"}
+    other = bob.post(f"endpoints/{uid}/update", {"options": {**TYPE, "kubernetes": {"serviceAccountName": "admin"}}})
+    assert (other.status_code, error_of(other)["field"]) == (422, "options")
+    plan = bob.post(f"endpoints/{uid}/plan", {"options": {**TYPE, "kubernetes": {"serviceAccountName": "admin"}}})
+    assert (plan.status_code, error_of(plan)["field"]) == (422, "options")
+
+
+def test_a_governed_workspace_keeps_its_queue_and_priority(bob: Api, cast: Cast) -> None:
+    assert post(bob, name="free", options={**TYPE, "priorityClass": "high"}).status_code == 202
+    services.set_governance(cast.actor("operator"), cast.alpha, priority_class="low")
+    refused = post(bob, options={**TYPE, "priorityClass": "high"})
+    assert error_of(refused)["message"].startswith("priorityClass: Only an operator sets this")
+    assert post(bob, options={**TYPE, "queue": "mine"}).status_code == 202

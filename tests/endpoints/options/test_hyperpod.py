@@ -148,6 +148,8 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
      "worker.probes.readinessProbe.httpGet.host"),
     ({"worker": {"environmentVariables": [{"name": "LD_PRELOAD", "value": "/x.so"}]}}, {},
      "worker.environmentVariables.0.name"),
+    ({"worker": {"environmentVariables": [{"name": "OPTION_TRUST_REMOTE_CODE", "value": "true"}]}}, {},
+     "worker.environmentVariables.0.name"),
     ({"worker": {"environmentVariables": [{"name": "VLLM_API_KEY", "value": "x"}]}}, {}, "worker.environmentVariables.0.name"),
     ({"worker": {"environmentVariables": [{"name": "HUB_TOKEN", "value": "hf_abc"}]}}, {},
      "worker.environmentVariables.0.value"),
