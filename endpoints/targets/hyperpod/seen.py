@@ -35,12 +35,24 @@ class EndpointName(Struct, frozen=True):
     name: str = ""
 
 
+class Part(Struct, frozen=True):
+    replicas: int = 1
+
+
+class Split(Struct, frozen=True):
+    """Prefill and decode apart, in pods of their own."""
+
+    prefill_spec: Part = Part()
+    decoding_spec: Part = Part()
+
+
 class ConfigSpec(WorkloadSpec, frozen=True):
     endpoint_name: str = ""
     sage_maker_endpoint: EndpointName = EndpointName()
     worker: Worker = Worker()
     intelligent_routing_spec: Routing | None = None
     auto_scaling_spec: Struct | None = None
+    pd_spec: Split | None = None
 
 
 class DeploymentStatus(Struct, frozen=True):
@@ -96,6 +108,12 @@ class Config(Workload, frozen=True):
     @property
     def is_routed(self) -> bool:
         return self.spec.intelligent_routing_spec is not None and self.spec.intelligent_routing_spec.enabled
+
+    @property
+    def pods(self) -> int:
+        """How many there should be: where prefill and decode are apart, both parts together, whatever `replicas` says."""
+        parts = self.spec.pd_spec
+        return self.replicas if parts is None else parts.prefill_spec.replicas + parts.decoding_spec.replicas
 
     @property
     def scales_itself(self) -> bool:

@@ -56,9 +56,10 @@ def observation(config: Config, pods: Iterable[OperatorPod]) -> Observation:
         replicas = _given_up(config, replicas, number(revision))
     problem, lack, message = _rest(config, replicas)
     scaled = config.metadata.annotation(AUTOSCALED)
+    counts = config.spec.pd_spec is not None or scaled not in ("", GIVEN_BACK)
     follow = Follow.STEP if scaled == GIVEN_BACK else Follow.WRITE
     return Observation(tuple(replicas), follow=follow, source=SOURCE, problem=problem, lack=lack, message=message,
-                       wanted_replicas=config.replicas if scaled not in ("", GIVEN_BACK) else None)
+                       wanted_replicas=config.pods if counts else None)
 
 
 def _going(config: Config, replicas: Sequence[ReplicaSeen]) -> Observation:
@@ -75,7 +76,7 @@ def _given_up(config: Config, replicas: Sequence[ReplicaSeen], revision: int) ->
     """The operator has called the deployment failed: what is not ready of it will not be, as far as the operator goes."""
     said = clean(config.said or _("The deployment failed."), SAID)
     told = [_broken(each, said) if each.revision == revision and not each.ready else each for each in replicas]
-    if any(each.broken for each in told) or sum(each.revision == revision for each in told) >= config.replicas:
+    if any(each.broken for each in told) or sum(each.revision == revision for each in told) >= config.pods:
         return told
     missing = ReplicaSeen(DEPLOYMENT, len(told), revision, ready=False, phase="Failed", broken=True, cause=Cause.OPERATOR,
                           message=said)

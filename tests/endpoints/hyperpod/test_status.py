@@ -95,6 +95,11 @@ TABLE: list[tuple[str, Config, list[OperatorPod], RowView, str, str, str]] = [
     ("failed, and yet every pod serves", config(failed()), [pod()], SERVES, "DEGRADED", "OperatorFailed", "no such bucket"),
     ("scaled to zero", config(complete(), replicas=0, annotations={"inference-portal/autoscaled": "yes"}), [],
      replace(SERVES, replicas=3), "INSERVICE", "", "Scaled to zero"),
+    ("prefill and decode apart: the pods of both count", config(complete(), pdSpec={
+        "prefillSpec": {}, "decodingSpec": {"replicas": 2}}), [pod(), pod("chat-1-b"), pod("chat-1-c")], ROW,
+     "INSERVICE", "", ""),
+    ("prefill and decode apart: one is missing", config(complete(), pdSpec={"prefillSpec": {}, "decodingSpec": {}}),
+     [pod()], ROW, "CREATING", "", "1 of 2"),
     ("the autoscaler's number counts", config(complete(), replicas=1, annotations={"inference-portal/autoscaled": "yes"}),
      [pod()], replace(SERVES, replicas=3), "INSERVICE", "", ""),
 ]

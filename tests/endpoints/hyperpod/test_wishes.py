@@ -105,6 +105,16 @@ def test_a_jumpstart_model_lives_and_goes(cast: Cast, place: Cluster, pod_sim: S
     assert left_over(pod_sim, endpoint) == []
 
 
+def test_prefill_and_decode_apart_are_one_endpoint(cast: Cast, place: Cluster, pod_sim: Simulator) -> None:
+    gpus = {"limits": {"nvidia.com/gpu": "1"}}
+    split = {"pdSpec": {"prefillSpec": {"resources": gpus}, "decodingSpec": {"replicas": 2, "resources": gpus}}}
+    endpoint = in_service(new_endpoint(cast, place, "split", options=split))
+    assert (endpoint.ready_replicas, len(pods(pod_sim, endpoint))) == (3, 3)
+    services.delete(cast.actor("alice"), endpoint)
+    gone(endpoint)
+    assert left_over(pod_sim, endpoint) == []
+
+
 @pytest.fixture
 def answering(tmp_path: Path) -> Iterator[tuple[int, str]]:
     """A load balancer with a certificate of its own: its port, and the CA that vouches for it."""

@@ -114,32 +114,45 @@ class HyperPod(Controller):
         if parts.is_routed(found):
             self.cluster.delete("Ingress", SYSTEM, name_of(parts.ingress(found)))
             self.cluster.delete("Deployment", SYSTEM, name_of(parts.router(found)), propagation="Background")
-        deployment = self.cluster.get("Deployment", namespace_of(found), name_of(found))
-        if deployment is None:
+        left = self._there(found)
+        if not left:
             self._put(kind, found, {**(found.get("status") or {}), "state": "DeletionComplete"})
             fresh = self.cluster.get(kind, namespace_of(found), name_of(found))
             rest = [each for each in fresh["metadata"]["finalizers"] if each != FINALIZER]
             self.cluster.update(kind, with_metadata(fresh, finalizers=rest or None), manager=MANAGER)
             return
         self._put(kind, found, {**(found.get("status") or {}), "state": "DeletionInProgress"})
-        if not terminating(deployment):
-            self.cluster.delete("Deployment", namespace_of(found), name_of(found), propagation="Foreground")
+        for each in left:
+            if not terminating(each):
+                self.cluster.delete("Deployment", namespace_of(found), name_of(each), propagation="Foreground")
+
+    def _there(self, found: Object) -> list[Object]:
+        """The Deployments of the object that there are."""
+        named = (self.cluster.get("Deployment", namespace_of(found), name) for name in parts.deployments(found))
+        return [each for each in named if each is not None]
+
+    def _metadata(self, found: Object, name: str) -> Object:
+        return {"name": name, "namespace": namespace_of(found), "labels": parts.pod_labels(found),
+                "ownerReferences": [parts.owner(found)]}  # fmt: skip
 
     def _deploy(self, found: Object) -> None:
-        wanted, labels, template = found["spec"].get("replicas", 1), parts.pod_labels(found), parts.template(found)
-        metadata = {"name": name_of(found), "namespace": namespace_of(found), "labels": labels,
-                    "ownerReferences": [parts.owner(found)]}  # fmt: skip
-        deployment = self.cluster.get("Deployment", namespace_of(found), name_of(found))
-        if deployment is None:
-            body = {"replicas": wanted, "selector": {"matchLabels": labels}, "template": template,
-                    "progressDeadlineSeconds": parts.deadline(found)}  # fmt: skip
-            self.cluster.create("Deployment", {"metadata": metadata, "spec": body}, manager=MANAGER)
+        for name, (wanted, template) in parts.deployments(found).items():
+            self._deploy_one(found, name, wanted, template)
+        if self.cluster.get("Service", namespace_of(found), name_of(found)) is None:
             port = parts.container_port(found)
-            ports = [{"name": "http", "port": port, "targetPort": port}]
-            if self.cluster.get("Service", namespace_of(found), name_of(found)) is None:
-                self.cluster.create(
-                    "Service", {"metadata": metadata, "spec": {"selector": labels, "ports": ports}}, manager=MANAGER
-                )
+            spec = {"selector": parts.pod_labels(found), "ports": [{"name": "http", "port": port, "targetPort": port}]}
+            self.cluster.create(
+                "Service", {"metadata": self._metadata(found, name_of(found)), "spec": spec}, manager=MANAGER
+            )
+
+    def _deploy_one(self, found: Object, name: str, wanted: int, template: Object) -> None:
+        deployment = self.cluster.get("Deployment", namespace_of(found), name)
+        if deployment is None:
+            body = {"replicas": wanted, "selector": {"matchLabels": template["metadata"]["labels"]}, "template": template,
+                    "progressDeadlineSeconds": parts.deadline(found)}  # fmt: skip
+            self.cluster.create(
+                "Deployment", {"metadata": self._metadata(found, name), "spec": body}, manager=MANAGER
+            )
             return
         spec = {**deployment["spec"], "replicas": wanted}
         if differs(deployment["spec"]["template"]["spec"], template["spec"]):
@@ -180,12 +193,13 @@ class HyperPod(Controller):
 
     def _report(self, kind: str, found: Object) -> None:
         found = self.cluster.get(kind, namespace_of(found), name_of(found))
-        deployment = self.cluster.get("Deployment", namespace_of(found), name_of(found))
-        if found is None or deployment is None:
+        there = self._there(found) if found else []
+        if not there:
             return
-        inner = {key: value for key, value in (deployment.get("status") or {}).items() if key != "terminatingReplicas"}
-        done = inner.get("availableReplicas", 0) >= found["spec"].get("replicas", 1) == inner.get("updatedReplicas", 0)
-        late = condition(deployment, "Progressing").get("reason") == "ProgressDeadlineExceeded"
+        inner = added([each.get("status") or {} for each in there])
+        wanted = sum(count for count, _pod in parts.deployments(found).values())
+        done = inner.get("availableReplicas", 0) >= wanted == inner.get("updatedReplicas", 0)
+        late = any(condition(each, "Progressing").get("reason") == "ProgressDeadlineExceeded" for each in there)
         why = self.failing.get(name_of(found), "Deployment exceeded its progress deadline" if late else "")
         state = "DeploymentFailed" if why and not done else "DeploymentComplete" if done else "DeploymentInProgress"
         before, now = found.get("status") or {}, self.cluster.now()
@@ -235,6 +249,13 @@ class HyperPod(Controller):
     def _put(self, kind: str, found: Object, status: Object) -> None:
         if (found.get("status") or {}) != status:
             self.cluster.put_status(kind, found, status)
+
+
+def added(statuses: list[Object]) -> Object:
+    """One status for all Deployments of an object: numbers added, the rest as the first says it."""
+    first = {key: value for key, value in statuses[0].items() if key != "terminatingReplicas"}
+    numbers = {key for each in statuses for key in each if key.lower().endswith("replicas") and key != "terminatingReplicas"}
+    return {**first, **{key: sum(each.get(key, 0) for each in statuses) for key in numbers}}
 
 
 def differs(live: Object, wanted: Object) -> bool:

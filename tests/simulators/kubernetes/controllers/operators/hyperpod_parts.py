@@ -75,6 +75,26 @@ def pod_labels(found: Object) -> dict[str, str]:
     return {"app": name_of(found), "deploying-service": "hyperpod-inference"}
 
 
+def deployments(found: Object) -> dict[str, tuple[int, Object]]:
+    """Replicas and pods by the Deployment's name: one, or two where prefill and decode are apart."""
+    spec, whole = found["spec"], template(found)
+    if not spec.get("pdSpec"):
+        return {name_of(found): (spec.get("replicas", 1), whole)}
+    made = {}
+    for role, key in (("prefill", "prefillSpec"), ("decode", "decodingSpec")):
+        part = spec["pdSpec"][key]
+        labels = {**whole["metadata"]["labels"], "role": role}
+        containers = [_of_part(each, part) if each["name"] != SIDECAR else each for each in whole["spec"]["containers"]]
+        pod = {"metadata": {**whole["metadata"], "labels": labels}, "spec": {**whole["spec"], "containers": containers}}
+        made[f"{name_of(found)}-{role}"] = (part.get("replicas", 1), pod)
+    return made
+
+
+def _of_part(engine: Object, part: Object) -> Object:
+    more = {"resources": part["resources"]} if part.get("resources") else {}
+    return {**engine, "args": [*engine.get("args", []), *part.get("args", [])], **more}
+
+
 def template(found: Object) -> Object:
     """The pods: the engine, and the sidecar that collects figures beside it."""
     notes = {key: value for key, value in annotations_of(found).items() if key.startswith(("test.kubelet/", "simulator/"))}
