@@ -10,6 +10,7 @@ from endpoints.targets.kubernetes.seen import Condition, Meta, PodSpec, Struct, 
 from .engine import SAGEMAKER_PORT
 from .names import REVISION_VARIABLE
 
+HTTPS_PORT = 443
 # Of status.state, and of deploymentStatus.deploymentObjectOverallState.
 FAILED, COMPLETE, NOT_DELETED = "DeploymentFailed", "DeploymentComplete", "DeletionFailed"
 
@@ -165,8 +166,9 @@ class Service(Struct, frozen=True):
 
     @property
     def port(self) -> int:
-        ports = sorted(self.spec.ports or (), key=lambda each: each.name != "http")
-        return ports[0].port if ports else 0
+        """The one for plain calls, as the API server's proxy makes them; 0 where there is none."""
+        plain = [each for each in self.spec.ports or () if each.port != HTTPS_PORT and "https" not in each.name]
+        return min(plain, key=lambda each: each.name != "http").port if plain else 0
 
 
 class Variable(Struct, frozen=True):

@@ -11,7 +11,7 @@ import pytest
 from endpoints.judge import RowView, judge
 from endpoints.states import Cause, Status, Wish
 from endpoints.targets.base import Lack, Observation
-from endpoints.targets.hyperpod.seen import Config, OperatorPod
+from endpoints.targets.hyperpod.seen import Config, OperatorPod, Service
 from endpoints.targets.hyperpod.status import observation, replicas_of
 
 Object = dict[str, Any]
@@ -173,3 +173,11 @@ def test_outside_words_are_cleaned() -> None:
 
 def test_lack_is_only_told_of_what_is_lacking() -> None:
     assert observation(config(complete()), [pod()]).lack == Lack.NOTHING
+
+
+@pytest.mark.parametrize(("ports", "port"), [
+    ([{"name": "http", "port": 8000}], 8000), ([{"port": 9000}, {"name": "http", "port": 80}], 80),
+    ([{"name": "https", "port": 8443}, {"port": 443}], 0), ([], 0),
+])
+def test_only_a_port_for_plain_calls_is_called_by_the_api_servers_proxy(ports: list[Object], port: int) -> None:
+    assert msgspec.convert({"spec": {"selector": {"app": "chat"}, "ports": ports}}, Service).port == port
