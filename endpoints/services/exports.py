@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from django.utils.translation import gettext as _
 
-from clusters.states import KUBERNETES_KINDS
+from clusters.states import KUBERNETES_KINDS, ClusterKind
 from endpoints.models import Endpoint
 from endpoints.targets import target_for
 from endpoints.targets.base import Spec, TargetError
@@ -56,8 +56,10 @@ def _require_vllm(spec: Spec) -> None:
 
 
 def _manifests(endpoint: Endpoint, spec: Spec) -> list[dict[str, Any]]:
-    """As its own cluster gets them; for another kind of place as a plain cluster with KEDA and LeaderWorkerSet would."""
+    """As its own place gets them; for hosts as a plain cluster with KEDA and LeaderWorkerSet would."""
     try:
+        if endpoint.cluster.kind == ClusterKind.SAGEMAKER:
+            return target_for(endpoint.cluster).render(spec)  # the parameters of each call, without secrets
         if endpoint.cluster.kind in KUBERNETES_KINDS:
             return shown(target_for(endpoint.cluster).render(spec))
         return shown(render(spec, PlaceView(name=endpoint.cluster.name, capabilities=frozenset({"keda", "keda_http", "lws"}))))

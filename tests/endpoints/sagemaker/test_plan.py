@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from clusters.models import AwsPlace, Cluster
 from endpoints import services
+from endpoints.services.exports import Form, export
 from endpoints.states import Status
 from endpoints.targets import target_for
 from endpoints.targets.base import Check, ModelFacts, TargetError
 from models_catalog.choices import ArtifactKind
 from tests.cast import GIB, Cast
-from tests.endpoints.sagemaker.play import in_service, new_endpoint, profile_for_sagemaker, spec_now, until
+from tests.endpoints.sagemaker.play import fresh, in_service, new_endpoint, profile_for_sagemaker, spec_now, until
 from tests.endpoints.sagemaker.test_shapes import COMPONENT, PER_COPY, scaling
 from tests.simulators.aws.server import AwsSimulator
 
@@ -68,6 +70,14 @@ def test_a_plan_of_a_scaled_component_names_all_that_it_is_made_of(sim: AwsSimul
     assert changed[f"ScalableTarget/inference-component/{name}"] == [("MaxCapacity", 2, 3)]
     plain = target.plan(replace(spec, autoscale=None)).steps
     assert ("delete", f"ScalableTarget/inference-component/{name}") in [(step.verb, step.what) for step in plain]
+
+
+def test_an_export_has_the_parameters_of_each_call(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
+    endpoint = new_endpoint(cast, place, options=COMPONENT, autoscale=scaling(0, 2, PER_COPY))
+    documents = list(yaml.safe_load_all(export(fresh(endpoint), Form.MANIFESTS)))
+    kinds = [each["kind"] for each in documents]
+    assert kinds == ["Model", "EndpointConfig", "Endpoint", "InferenceComponent", "ScalableTarget"]
+    assert documents[0]["PrimaryContainer"]["ModelDataSource"]["S3DataSource"]["S3Uri"] == "s3://models/small/"
 
 
 def test_the_hubs_token_is_sent_and_never_shown(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
