@@ -94,6 +94,9 @@ def _broken(replica: ReplicaSeen, said: str) -> ReplicaSeen:
 def _rest(config: Config, replicas: Sequence[ReplicaSeen]) -> tuple[Cause, Lack, str]:
     """What is missing beside the replicas."""
     if not config.is_current:
+        # An autoscaler changes the object all the time, and its pods tell whether they are those that are wanted.
+        if replicas and config.metadata.annotation(AUTOSCALED):
+            return Cause.NONE, Lack.NOTHING, ""
         return Cause.LOADING, Lack.COMING, _("The operator has not seen this change yet.")
     if not replicas:
         return Cause.LOADING, Lack.COMING, _("The operator has made no pod of it yet (%(state)s).") % {

@@ -100,6 +100,8 @@ TABLE: list[tuple[str, Config, list[OperatorPod], RowView, str, str, str]] = [
      "INSERVICE", "", ""),
     ("prefill and decode apart: one is missing", config(complete(), pdSpec={"prefillSpec": {}, "decodingSpec": {}}),
      [pod()], ROW, "CREATING", "", "1 of 2"),
+    ("the autoscaler has just changed the object", config(complete(), generation=2, replicas=1, annotations={
+        "inference-portal/autoscaled": "yes"}), [pod()], replace(SERVES, replicas=3), "INSERVICE", "", ""),
     ("the autoscaler's number counts", config(complete(), replicas=1, annotations={"inference-portal/autoscaled": "yes"}),
      [pod()], replace(SERVES, replicas=3), "INSERVICE", "", ""),
 ]
