@@ -21,7 +21,7 @@ from endpoints.autoscale.aws import AMP
 from models_catalog.choices import ArtifactKind, EngineKind, Task
 
 from .case import Case, leaves, parts
-from .pods import check_pods
+from .pods import MOST_PODS, check_pods
 from .schema import Problem, check_fields
 
 IEC, JUMPSTART = "InferenceEndpointConfig", "JumpStartModel"
@@ -286,6 +286,8 @@ def _inner_scaling(case: Case) -> Iterator[Problem]:
         least, most = scaling.get("minReplicaCount", 1), scaling.get("maxReplicaCount", 5)
         if least > most:
             yield Problem(f"{path}.maxReplicaCount", _now("This is less than minReplicaCount."))
+        elif most > MOST_PODS:
+            yield Problem(f"{path}.maxReplicaCount", _now("Choose at most %(most)d.") % {"most": MOST_PODS})
         for where, part in parts(scaling, path):
             if part.get("customHeaders"):
                 yield Problem(f"{where}.customHeaders", _now("Headers would show a secret in plain text: leave them out."))

@@ -28,6 +28,8 @@ SECRET = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?K
 FLAG = re.compile(r"--(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)(?:=(?P<value>.*))?")
 VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 ROLES = ("prefillSpec", "decodingSpec")
+COUNT = re.compile(r"[0-9]{1,4}")
+MOST_PODS = 64  # as replicas of any endpoint
 
 
 def check_pods(case: Case) -> Iterator[Problem]:
@@ -84,8 +86,14 @@ def _divided(case: Case) -> Iterator[Problem]:
         yield Problem("pdSpec", _("Prefill and decode can be divided with vLLM only, and this profile's engine is %(engine)s.")
                       % {"engine": case.engine})
     for role in ROLES:
-        resources = divided[role].get("resources") or {}
-        if not any("gpu" in name or "/mig-" in name for name in resources.get("limits") or {}):
+        limits = (divided[role].get("resources") or {}).get("limits") or {}
+        wanted = {name: amount for name, amount in limits.items() if "gpu" in name or "/mig-" in name}
+        for name, amount in wanted.items():
+            if not COUNT.fullmatch(str(amount)):
+                yield Problem(f"pdSpec.{role}.resources.limits.{name}", _("This must be a whole number."))
+        if divided[role].get("replicas", 1) > MOST_PODS:
+            yield Problem(f"pdSpec.{role}.replicas", _("Choose at most %(most)d.") % {"most": MOST_PODS})
+        if not wanted:
             yield Problem(f"pdSpec.{role}.resources.limits", _("Say the GPUs of each pod, such as {\"nvidia.com/gpu\": 1}: the "
                                                                "operator needs them here."))
         yield from _arguments(f"pdSpec.{role}.args", divided[role].get("args") or ())

@@ -21,6 +21,7 @@ from portal.tenancy.errors import Invalid
 
 from .case import Case
 from .making import OF_ALL_VARIANTS
+from .pods import MOST_PODS
 from .schema import Problem, check_fields
 
 KIND = "SageMaker"
@@ -99,6 +100,8 @@ def _variants(case: Case) -> Iterator[Problem]:
         yield Problem("Variants", _now("No variant would get calls: give one a weight above 0."))
     release = EngineRelease.objects.filter(slug=case.spec.get("release", "")).first() if given else None
     for index, one in enumerate(given):
+        if one.get("InitialInstanceCount", 1) > MOST_PODS:
+            yield Problem(f"Variants.{index}.InitialInstanceCount", _now("Choose at most %(most)d.") % {"most": MOST_PODS})
         if not one["VariantName"]:
             yield Problem(f"Variants.{index}.VariantName", _now("Each variant needs a name."))
         yield from _own_settings(f"Variants.{index}", one, release)

@@ -20,6 +20,7 @@ from portal.tenancy.errors import Conflict, Invalid
 from portal.tenancy.models import Workspace
 
 from .governance import governance_for
+from .registered import require_free_name
 from .weights import with_weights
 
 
@@ -49,6 +50,7 @@ def next_spec(
     spec = _for_place(endpoint.workspace, endpoint.cluster, chosen, spec, there if options is None else options)
     if not operates:
         check_reserved(endpoint.cluster, spec, spec.get("options", {}), there)
+    require_free_name(endpoint.cluster, spec.get("options", {}), endpoint)
     if endpoint.wish == Wish.RUNNING:
         check_change(before.spec, spec)
     return chosen, with_weights(endpoint, chosen, spec, make=make)
@@ -66,6 +68,7 @@ def first_spec(
     spec = _for_place(workspace, cluster, profile, spec, options or {})
     if not operates:
         check_reserved(cluster, spec, spec.get("options", {}), {})
+    require_free_name(cluster, spec.get("options", {}), None)
     return spec
 
 

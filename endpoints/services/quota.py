@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from django.db.models import F
 from django.utils.translation import gettext as _
 
 from endpoints.models import Endpoint, EndpointQuerySet
+from endpoints.options.footprint import footprint
 from endpoints.states import Wish
 from portal.tenancy.errors import QuotaExceeded
 from portal.tenancy.models import Workspace
@@ -37,17 +37,16 @@ def check_quota(workspace_id: int) -> None:
 
 def replicas_of(running: EndpointQuerySet) -> int:
     """The replicas that these may have at most: an autoscaler's upper bound counts, not what it wants now."""
-    return sum(row.most_replicas for row in running.only("replicas", "autoscale"))
+    return sum(replicas for replicas, _gpus in _footprints(running))
 
 
 def gpus_of(running: EndpointQuerySet) -> int:
-    rows = running.select_related("wanted").only("replicas", "autoscale", "wanted__spec")
-    return sum(row.most_replicas * _gpus_of_one(row.wanted.spec if row.wanted else {}) for row in rows)
+    return sum(gpus for _replicas, gpus in _footprints(running))
 
 
-def _gpus_of_one(spec: dict[str, Any]) -> int:
-    resources = spec.get("resources", {})
-    return int(resources.get("gpus", 0) * resources.get("nodes", 1))
+def _footprints(running: EndpointQuerySet) -> Iterator[tuple[int, int]]:
+    for row in running.select_related("wanted").only("replicas", "autoscale", "wanted__spec"):
+        yield footprint(row.wanted.spec if row.wanted else {}, row.most_replicas)
 
 
 def begin_claim(workspace_id: int) -> None:

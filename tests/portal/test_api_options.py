@@ -109,3 +109,15 @@ def test_a_governed_workspace_keeps_its_queue_and_priority(bob: Api, cast: Cast)
     refused = post(bob, options={**TYPE, "priorityClass": "high"})
     assert error_of(refused)["message"].startswith("priorityClass: Only an operator sets this")
     assert post(bob, options={**TYPE, "queue": "mine"}).status_code == 202
+
+
+def test_a_name_at_sagemaker_is_had_once_in_an_account_and_region(bob: Api) -> None:
+    first = post(bob, options={**TYPE, "endpointName": "chat"}).json()["uid"]
+    again = post(bob, name="other", options={**TYPE, "endpointName": "chat"})
+    assert error_of(again)["message"].startswith("endpointName: Another endpoint of this AWS account and region has this name")
+    assert bob.post(f"endpoints/{first}/update", {"arguments": {"max-model-len": 1024}}).status_code == 202
+    made = post(bob, name="sage-chat", place="sage", options={"InstanceType": "ml.g5.2xlarge"}).json()["uid"]
+    theirs = Endpoint.objects.get(uid=made).external_name
+    assert error_of(post(bob, name="third", options={**TYPE, "endpointName": theirs}))["field"] == "options"
+    AwsPlace.objects.filter(cluster__name="hyper").update(region="eu-west-1")
+    assert post(bob, name="elsewhere", options={**TYPE, "endpointName": theirs}).status_code == 202
