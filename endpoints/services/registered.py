@@ -29,7 +29,9 @@ def require_free_name(cluster: Cluster, options: Mapping[str, Any], own: Endpoin
     place = AwsPlace.objects.filter(cluster=cluster).select_related("account").first() if name else None
     if place is None or cluster.kind != ClusterKind.HYPERPOD:
         return
-    others = Endpoint.objects.filter(cluster__in=_beside(place)).exclude(pk=own.pk if own else None)
+    others = Endpoint.objects.filter(cluster__in=_beside(place))
+    if own is not None:
+        others = others.exclude(pk=own.pk)
     if _registers(others, name) or _is_called(others, name):
         raise Invalid(str(Problem(field, _("Another endpoint of this AWS account and region has this name: choose another."))),
                       field="options")
