@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
@@ -96,6 +97,7 @@ class Aws:
         self._own: Any = None
         self._signed_in_at = 0.0
         self._is_the_account = not identity.account_id
+        self._ahead = timedelta()
         self.tokens = Tokens(clock)
 
     def __repr__(self) -> str:
@@ -154,6 +156,10 @@ class Aws:
         body = self.call("s3", "get_object", Bucket=bucket, Key=key, Range=f"bytes=0-{most - 1}")["Body"]
         with as_aws_error("s3", "get_object"):
             return bytes(body.read(most))
+
+    def now(self) -> datetime:
+        """The time by AWS's clock, as its last answer told it: the times of its objects are by that clock."""
+        return timezone.now() + self._ahead
 
     def close(self) -> None:
         with self._lock:
@@ -251,8 +257,14 @@ class Aws:
     def _once(self, client: Any, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         with as_aws_error(service, operation, params):
             answer: dict[str, Any] = getattr(client, operation)(**params)
-        answer.pop("ResponseMetadata", None)
+        self._note_time(answer.pop("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
         return answer
+
+    def _note_time(self, date: str) -> None:
+        try:
+            self._ahead = parsedate_to_datetime(date) - timezone.now()
+        except (TypeError, ValueError):
+            return  # no date that could be read: the clock of before goes on
 
     def _client(self, service: str, *, is_base: bool) -> Any:
         with self._lock:

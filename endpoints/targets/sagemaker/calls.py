@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from clusters.drivers.aws import Aws
@@ -10,6 +11,7 @@ from clusters.drivers.aws import Aws
 from . import names
 from .errors import unless_gone
 from .live import Component, Live, component_of, live_of
+from .memory import VISIBLE
 
 PAGE = 100
 MOST_RESOURCES = 50  # of one describe_scalable_targets
@@ -32,6 +34,10 @@ class Calls:
 
     def scaling(self, operation: str, **params: Any) -> dict[str, Any]:
         return self.aws.call("application-autoscaling", operation, **SERVICE, **params)
+
+    def is_new(self, time: datetime) -> bool:
+        """Whether what was made then may not be seen everywhere yet."""
+        return self.aws.now() - time < timedelta(seconds=VISIBLE)
 
     def endpoint(self, name: str) -> Live | None:
         said = unless_gone(lambda: self.do("describe_endpoint", EndpointName=name))

@@ -69,7 +69,7 @@ class Collector:
         return [thing for thing in found if thing.endpoint]
 
     def _second_sighting(self, thing: Thing, tags: names.Tags, still: Collection[str]) -> None:
-        since = _time(tags.get(names.LEFT_OVER, ""))
+        since = names.time_in(tags, names.LEFT_OVER)
         if since is None and self.grace:
             self.calls.do("add_tags", ResourceArn=thing.arn, Tags=names.as_list({names.LEFT_OVER: self.now.isoformat()}))
         if self.grace and (since is None or self.now - since < self.grace):
@@ -100,10 +100,3 @@ class Collector:
         except AwsError as error:
             if not is_busy(error):
                 raise
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None

@@ -12,7 +12,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from endpoints.targets.base import Observation
+from django.utils.translation import gettext as _
+
+from endpoints.states import Cause
+from endpoints.targets.base import Observation, Spec, TargetError
 
 from . import names
 from .calls import MOST_RESOURCES, Calls
@@ -27,6 +30,7 @@ MOST_NAMED = 3
 WORKERS = 8
 # Seconds after which what moves, or hides from the listing, is asked again; and what rests.
 MOVING_AGE, RESTING_AGE = 8.0, 300.0
+NEW_PAUSE = 10.0
 
 
 def observe(calls: Calls, memory: Memory, place: PlaceView, uids: Collection[UUID] | None) -> dict[UUID, Observation]:
@@ -71,7 +75,16 @@ def remember(calls: Calls, memory: Memory, live: Live) -> Seen | None:
 
 def owner_of(calls: Calls, memory: Memory, live: Live) -> UUID | None:
     """Whose endpoint it is by its tags; None for one that is not the portal's. Raises AwsError."""
-    return memory.owner(live, lambda: names.uid_of(calls.tags(live.arn)))
+    return memory.owner(live, lambda: names.uid_of(calls.tags(live.arn)), is_settled=not calls.is_new(live.created))
+
+
+def is_ours(calls: Calls, memory: Memory, spec: Spec, live: Live) -> bool:
+    """Whether it carries our uid. Raises AwsError; and TargetError, not permanent, while its tags may not be seen yet."""
+    owner = owner_of(calls, memory, live)
+    if owner is None and calls.is_new(live.created):
+        raise TargetError(Cause.LOADING, _("Endpoint %(name)s was made a moment ago: SageMaker does not say yet by whom.") % {
+            "name": live.name}, pause=NEW_PAUSE)
+    return owner == spec.uid
 
 
 def _listing(calls: Calls, digests: Mapping[str, UUID] | None) -> Iterable[dict[str, Any]]:

@@ -27,30 +27,42 @@ class Making:
     def __init__(self, calls: Calls, spec: Spec) -> None:
         self.calls, self.spec = calls, spec
 
-    def make(self, kind: str, body: Body) -> None:
+    def make(self, kind: str, body: Body) -> str:
         """Find or create; one of ours that was made otherwise (another role or token) is made anew.
 
-        Raises AwsError, and TargetError for one of this name that is not ours.
+        The ARN of one that was there and is right, "" of a new one. Raises AwsError, and TargetError for one of this name
+        that is not ours.
         """
         try:
             self.calls.do(CREATE[kind], **body)
         except AwsError as error:
             if error.problem is not AwsProblem.TAKEN:
                 raise
-            if self._is_as(kind, body):
-                return
+            there = self._there(kind, body)
+            if there is None:
+                return ""  # Made a moment ago, and not to be seen everywhere yet.
+            if covers(there, {key: value for key, value in body.items() if key != "Tags"}):
+                return str(there[f"{kind}Arn"])
             self.calls.drop(kind, self._name(kind, body))
             self.calls.do(CREATE[kind], **body)
+        return ""
 
-    def _is_as(self, kind: str, body: Body) -> bool:
+    def make_for_endpoint(self, config: Body) -> None:
+        """As `make`, before an endpoint is asked for: it is written down when, unless the configuration's own time says so.
+
+        Whoever takes the endpoint away must not take one that can't be seen yet for one that is not there.
+        """
+        arn = self.make("EndpointConfig", config)
+        if arn:
+            self.calls.do("add_tags", ResourceArn=arn, Tags=names.as_list({names.USED: self.calls.aws.now().isoformat()}))
+
+    def _there(self, kind: str, body: Body) -> dict[str, Any] | None:
         _list, _key, parameter, _delete = KINDS[kind]
         name = self._name(kind, body)
-        there = unless_gone(lambda: self.calls.do(DESCRIBE[kind], **{parameter: name}))
-        if there is None:
-            return True  # Made a moment ago, and not to be seen everywhere yet.
-        if names.uid_of(self.calls.tags(there[f"{kind}Arn"])) != self.spec.uid:
+        there: dict[str, Any] | None = unless_gone(lambda: self.calls.do(DESCRIBE[kind], **{parameter: name}))
+        if there is not None and names.uid_of(self.calls.tags(there[f"{kind}Arn"])) != self.spec.uid:
             raise name_taken(kind, name)
-        return covers(there, {key: value for key, value in body.items() if key != "Tags"})
+        return there
 
     @staticmethod
     def _name(kind: str, body: Body) -> str:

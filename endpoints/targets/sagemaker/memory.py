@@ -53,6 +53,7 @@ class Memory:
             if len(self._seen) >= MOST:
                 self._seen.clear()
             self._seen[seen.live.name] = seen
+            self._created.pop(seen.live.name, None)
 
     def note_scaling(self, name: str, *, autoscaled: bool) -> None:
         """What a step of ours has just found or made."""
@@ -116,13 +117,18 @@ class Memory:
                 del self._seen[name]
                 self._listed.pop(name, None)
 
-    def owner(self, live: Live, ask: Callable[[], UUID | None]) -> UUID | None:
-        """Whose endpoint it is by its tags, asked once: one that is made anew under the same name has another time."""
+    def owner(self, live: Live, ask: Callable[[], UUID | None], *, is_settled: bool) -> UUID | None:
+        """Whose endpoint it is by its tags, asked once: one that is made anew under the same name has another time.
+
+        Where it is not settled, its tags may be seen later than itself.
+        """
         key = (live.arn, live.created)
         with self._lock:
             if key in self._owners:
                 return self._owners[key]
         found = ask()
+        if found is None and not is_settled:
+            return None
         with self._lock:
             if len(self._owners) >= MOST:
                 self._owners.clear()

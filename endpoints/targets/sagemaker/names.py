@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,8 @@ REVISION = "inference-portal/revision"
 OWNER = "inference-portal/owner"
 # On an endpoint or a component: what was tried last, so that a failure is told of the try that it belongs to.
 ATTEMPT = "inference-portal/attempt"
+# On a configuration: when an endpoint was last asked for with one that was there already.
+USED = "inference-portal/used"
 # Since when it is known to have no endpoint; see leftovers.py.
 LEFT_OVER = "inference-portal/left-over-since"
 
@@ -118,6 +121,14 @@ def uid_of(tags: Tags) -> UUID | None:
     """Whose object it is; None for one that is not the portal's."""
     try:
         return UUID(tags.get(ENDPOINT_UID, ""))
+    except ValueError:
+        return None
+
+
+def time_in(tags: Tags, name: str) -> datetime | None:
+    """A time that we wrote down in a tag."""
+    try:
+        return datetime.fromisoformat(tags.get(name, ""))
     except ValueError:
         return None
 

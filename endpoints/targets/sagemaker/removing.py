@@ -16,9 +16,9 @@ from . import scaling
 from .calls import Calls
 from .errors import is_busy, unless_gone
 from .live import DELETING, Live
-from .look import owner_of
+from .look import NEW_PAUSE, is_ours
 from .memory import Memory
-from .tidying import drop_objects
+from .tidying import objects_of
 
 GOING_PAUSE = 5.0
 
@@ -26,13 +26,26 @@ GOING_PAUSE = 5.0
 def remove(calls: Calls, memory: Memory, spec: Spec) -> None:
     """Raises AwsError; and TargetError, not permanent, while something is still there."""
     live = calls.endpoint(spec.external_name)
-    if live is not None and owner_of(calls, memory, live) != spec.uid:
+    if live is not None and not is_ours(calls, memory, spec, live):
         live = None  # Somebody else's of the same name: it is not ours to delete.
     _unscale(calls, spec, live)
     if live is not None:
         raise _going(_end(calls, spec, live))
-    drop_objects(calls, spec)
+    _drop(calls, memory, spec)
     memory.forget(spec.external_name)
+
+
+def _drop(calls: Calls, memory: Memory, spec: Spec) -> None:
+    """What the endpoint used, unless it was asked for a moment ago: then it may be there, only not to be seen yet.
+
+    Without its configuration and its row nobody would find it again, and it would cost for ever.
+    """
+    made = list(objects_of(calls, spec))
+    if memory.is_new(spec.external_name) or any(calls.is_new(each.at) for each in made):
+        raise TargetError(Cause.LOADING, _("What was made a moment ago may be seen late: SageMaker is asked for it again."),
+                          pause=NEW_PAUSE)
+    for each in made:
+        calls.drop(each.kind, each.name)
 
 
 def _going(what: str) -> TargetError:

@@ -17,7 +17,7 @@ from .calls import Calls
 from .components import ComponentSteps
 from .errors import unless_gone
 from .live import FAILED, ROLLBACK_FAILED, Live
-from .look import owner_of
+from .look import is_ours
 from .making import Making, mark, name_taken, require_new_try, was_tried
 from .memory import Memory
 from .tidying import tidy
@@ -62,7 +62,7 @@ class Steps:
         self.changed = True
         for body in self.made.models:
             self.making.make("Model", body)
-        self.making.make("EndpointConfig", self.made.config)
+        self.making.make_for_endpoint(self.made.config)
         try:
             self.calls.do("create_endpoint", **self.made.endpoint)
         except AwsError as error:
@@ -150,5 +150,5 @@ class Steps:
 
 def require_ours(calls: Calls, memory: Memory, spec: Spec, live: Live) -> None:
     """Raises TargetError, permanent, for an endpoint of this name that does not carry our uid."""
-    if owner_of(calls, memory, live) != spec.uid:
+    if not is_ours(calls, memory, spec, live):
         raise name_taken("Endpoint", live.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
 from endpoints.targets.base import Spec
 
@@ -15,18 +17,26 @@ def tidy(calls: Calls, memory: Memory, spec: Spec, used: Collection[str]) -> Non
     """Once for each state of an endpoint and process; a first wish has left nothing. Raises AwsError."""
     state = f"{spec.generation} {' '.join(sorted(used))}"
     if spec.generation > 1 and not memory.tidied(spec.external_name, state):
-        drop_objects(calls, spec, used)
+        for each in objects_of(calls, spec, used):
+            calls.drop(each.kind, each.name)
 
 
-def drop_objects(calls: Calls, spec: Spec, used: Collection[str] = ()) -> int:
-    """Delete all but the used; how many. Configurations go first, because they name the models. Raises AwsError."""
-    dropped = 0
+@dataclass(frozen=True)
+class Made:
+    """A model or configuration of ours, and when an endpoint may have been asked for with it last."""
+
+    kind: str
+    name: str
+    at: datetime
+
+
+def objects_of(calls: Calls, spec: Spec, used: Collection[str] = ()) -> Iterator[Made]:
+    """All but the used. Configurations come first, because they name the models. Raises AwsError."""
     for kind, (_list, _key, parameter, _delete) in KINDS.items():
         for each in calls.listed(kind, NameContains=names.digest_of(spec.uid)):
             name = each[parameter]
             if name in used or not names.is_of(name, spec.external_name):
                 continue
-            if names.uid_of(calls.tags(each[f"{kind}Arn"])) == spec.uid:
-                calls.drop(kind, name)
-                dropped += 1
-    return dropped
+            tags = calls.tags(each[f"{kind}Arn"])
+            if names.uid_of(tags) == spec.uid:
+                yield Made(kind, name, max(each["CreationTime"], names.time_in(tags, names.USED) or each["CreationTime"]))

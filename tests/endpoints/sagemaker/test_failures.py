@@ -180,6 +180,46 @@ def test_one_that_is_being_made_is_deleted_when_it_can_be(sim: AwsSimulator, pla
     assert sim.world.misuses == []
 
 
+@pytest.mark.parametrize("is_again", [False, True])
+def test_one_that_is_not_to_be_seen_yet_is_not_left_behind(
+    sim: AwsSimulator, place: Cluster, cast: Cast, is_again: bool,
+) -> None:
+    """Deleted a moment after it was asked for, by another worker, with a configuration that is new or was there before."""
+    endpoint = new_endpoint(cast, place)
+    if is_again:
+        sim.sagemaker.fail("chat-*")
+        endpoint = until(sim, endpoint, Status.FAILED)
+        services.retry(cast.actor("alice"), fresh(endpoint))
+        services.reconcile(endpoint.pk)
+        sim.clock.advance(3600)
+    services.reconcile(endpoint.pk)
+    assert [endpoint.external_name] == list(sim.here().endpoints)
+    sim.durations.invisible = 40
+    services.delete(cast.actor("alice"), fresh(endpoint))
+    for _ in range(4):
+        forget_everything()
+        services.reconcile(endpoint.pk)
+        sim.clock.advance(10)
+    assert Endpoint.objects.filter(pk=endpoint.pk).exists()
+    gone(sim, endpoint)
+    assert left(sim) == []
+    assert sim.world.misuses == []
+
+
+def test_an_endpoint_is_ours_as_soon_as_its_tags_are_seen(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
+    endpoint = new_endpoint(cast, place)
+    services.reconcile(endpoint.pk)
+    arn = sim.here().endpoints[endpoint.external_name].arn
+    tags = dict(sim.here().tags[arn])
+    sim.here().tags[arn].clear()
+    forget_everything()
+    services.reconcile(endpoint.pk)
+    assert fresh(endpoint).status not in (Status.FAILED, Status.STALLED)
+    sim.here().tags[arn].update(tags)
+    in_service(sim, endpoint)
+
+
+
 def test_nothing_is_left_of_an_endpoint_that_somebody_deleted_by_hand(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
     endpoint = in_service(sim, new_endpoint(cast, place))
     sim.client("sagemaker").delete_endpoint(EndpointName=endpoint.external_name)

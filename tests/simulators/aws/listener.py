@@ -35,6 +35,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(self.server.now() if timestamp is None else timestamp)
+
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = play  # noqa: N815
 
     def _body(self) -> bytes:
@@ -54,7 +57,8 @@ class Handler(BaseHTTPRequestHandler):
         if "x-amzn-requestid" not in names:
             self.send_header("x-amzn-RequestId", request_id())
         for name, value in answer.headers.items():
-            self.send_header(name, value)
+            if name.lower() != "date":  # the head has one already, by the simulator's clock
+                self.send_header(name, value)
         if isinstance(answer.body, bytes):
             self._whole(answer, answer.body, names)
         else:
@@ -89,8 +93,8 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 512
     disable_nagle_algorithm = True
 
-    def __init__(self, answer: Callable[[Request], Answer], port: int = 0) -> None:
-        self.answer = answer
+    def __init__(self, answer: Callable[[Request], Answer], now: Callable[[], float], port: int = 0) -> None:
+        self.answer, self.now = answer, now
         self._connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="aws-simulator", daemon=True)

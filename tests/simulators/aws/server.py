@@ -49,7 +49,7 @@ class AwsSimulator:
             "logs": self.logs.answer, "pricing": self.pricing.answer,
         }  # fmt: skip
         self._clients: list[Any] = []
-        self._server = Server(self.app.answer, port)
+        self._server = Server(self.app.answer, self.world.clock.now, port)
         self.identities.sts_hosts.add(self.url.removeprefix("http://"))
 
     def _log(self, spot: Spot, group: str, line: str) -> None:
