@@ -101,11 +101,17 @@ def test_endpoints_are_not_moved_to_another_aws_account(aws_sim: AwsSimulator, c
     other = make_aws_account(aws_sim, "other", account_id="999999999999")
     make_endpoint(cast, cast.alpha, make_cluster("hosts"), make_profile(), "chat")
     Endpoint.objects.update(cluster=place)
+    untested = make_aws_account(aws_sim, "untested")
     for row in (place, pod):
         services.change_place(PORTAL, row, aws={"account": again})
-        with pytest.raises(Conflict) as refused:
-            services.change_place(PORTAL, row, aws={"account": other})
-        assert refused.value.field == "account"
+        for account in (other, untested):
+            with pytest.raises(Conflict) as refused:
+                services.change_place(PORTAL, row, aws={"account": account})
+            assert refused.value.field == "account"
+        services.change_place(PORTAL, row, aws={"account": again})
+    AwsAccount.objects.filter(pk=again.pk).update(account_id="")
+    with pytest.raises(Conflict, match="test it first"):
+        services.change_place(PORTAL, place, aws={"account": AwsAccount.objects.get(pk=other.pk)})
     Endpoint.objects.update(cluster=make_cluster("elsewhere"))
     services.change_place(PORTAL, place, aws={"account": other})
     assert side_of(place).account == other

@@ -96,11 +96,16 @@ def _take_account(place: Cluster, side: AwsPlace, given: Mapping[str, Any]) -> N
 
 
 def _require_same_account(place: Cluster, side: AwsPlace, account: AwsAccount) -> None:
-    """Behind another AWS account its endpoints would look deleted; another way into the same one is fine."""
-    if not side.pk or not account.account_id:
+    """Behind another AWS account its endpoints would look deleted, and be made and paid for again; another way into the
+    same one is fine, once its number is known to be the same."""
+    if not side.pk or account.pk == side.account_id or not (side.hyperpod_arn or endpoints_of(place).exists()):
         return
     here = side.hyperpod_arn.split(":")[4] if side.hyperpod_arn else side.account.account_id
-    if here and here != account.account_id and (side.hyperpod_arn or endpoints_of(place).exists()):
+    if not (here and account.account_id):
+        unknown = account if here else side.account
+        raise Conflict(_("It is not known yet whether %(account)s is in the same AWS account: test it first.") % {
+            "account": unknown}, code="in_use", field="account")
+    if here != account.account_id:
         raise Conflict(_("This place is in the AWS account %(account)s. Add another place for the other one.") % {
             "account": here}, code="in_use", field="account")
 
