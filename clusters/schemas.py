@@ -52,6 +52,11 @@ class KubernetesOut(Schema):
         return obj.server if context["request"].auth.operates else ""
 
     @staticmethod
+    def resolve_message(obj: KubernetesAccess, context: dict[str, Any]) -> str:
+        names_aws = obj.through == Through.EKS  # AWS's words name roles and users
+        return obj.message if context["request"].auth.operates or not names_aws else ""
+
+    @staticmethod
     def resolve_credential(obj: KubernetesAccess) -> str:
         return services.credential_kind(obj)
 

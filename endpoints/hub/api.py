@@ -116,7 +116,7 @@ def _endpoints(request: ApiRequest) -> QuerySet[Endpoint]:
 
 def _clusters(request: ApiRequest) -> QuerySet[Cluster]:
     rows = Cluster.objects.for_workspaces(request.auth.scope(Verb.VIEW)).filter(kind=ClusterKind.HYPERPOD)
-    return rows.select_related("aws", "access")
+    return rows.select_related("aws")
 
 
 def _cluster(request: ApiRequest, text: str) -> Cluster:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from clusters.models import AwsPlace, Cluster, KubernetesAccess, Node
+from clusters.models import AwsPlace, Cluster, Node
+from clusters.services import why_not_deployable
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint
 from endpoints.services.specs import namespace_of
@@ -61,19 +62,15 @@ def aws_of(place: Cluster) -> AwsPlace | None:
 
 
 def cluster_out(place: Cluster) -> ClusterOut:
-    aws, access = aws_of(place), _access_of(place)
+    """Keys are no operators, so the account's number in the ARN and AWS's own messages are not told."""
+    aws = aws_of(place)
     status = cluster_word(aws.status if aws else "")
-    problem = (aws.status_message if aws else "") or (access.message if access else "")
     return ClusterOut(
         cluster_id=cluster_id(place), cluster_name=(aws.hyperpod_name if aws else "") or place.name,
-        eks_cluster_name=aws.eks_name if aws else "", hyperpod_cluster_arn=aws.hyperpod_arn or None if aws else None,
-        cluster_status=status, instance_groups=aws.instance_groups if aws else [], cluster_create_time=place.created_at,
-        cluster_update_time=aws.looked_at if aws else None, error_message=problem or None,
+        eks_cluster_name=aws.eks_name if aws else "", hyperpod_cluster_arn=None, cluster_status=status,
+        instance_groups=aws.instance_groups if aws else [], cluster_create_time=place.created_at,
+        cluster_update_time=aws.looked_at if aws else None, error_message=why_not_deployable(place) or None,
         cluster_config=aws.features if aws else {}, ts=int(place.updated_at.timestamp() * 1000))
-
-
-def _access_of(place: Cluster) -> KubernetesAccess | None:
-    return getattr(place, "access", None)
 
 
 def node_out(node: Node) -> NodeOut:

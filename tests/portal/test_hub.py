@@ -11,8 +11,8 @@ import pytest
 from django.core.management import call_command
 from django.http import HttpResponse
 
-from clusters.models import AwsAccount, AwsPlace, Cluster, Node
-from clusters.states import ClusterKind
+from clusters.models import AwsAccount, AwsPlace, Cluster, KubernetesAccess, Node
+from clusters.states import ClusterKind, Through
 from endpoints.hub.words import ENDPOINT, cluster_word
 from endpoints.models import Endpoint
 from endpoints.states import Status
@@ -187,7 +187,8 @@ def test_settings_of_the_hub_become_those_of_the_operator(api: Api) -> None:
     config = {"replicas": 2, "enable_kv_cache": True, "kv_cache_backend": "redis", "l2_cache_url": "redis://redis.kv.svc:6379",
               "enable_intelligent_routing": True, "routing_strategy": "kvaware", "enable_autoscaling": True, "max_replicas": 4}
     answer = deploy(api, hyperpod_config=config, extra_params={
-        "s3_model_path": "s3://bucket/model", "max_model_len": 4096, "enable_prefix_caching": True, "tool_call_parser": "hermes"})
+        "s3_model_path": "s3://bucket/model", "max_model_len": 4096, "enable_prefix_caching": True,
+        "tool_call_parser": "hermes"})
     assert answer["result"] is True, answer
     row = Endpoint.objects.get()
     assert row.wanted is not None
@@ -233,6 +234,15 @@ def test_clusters_and_their_nodes_are_listed_in_its_shape(api: Api, hyperpod: Cl
     [node] = post(api, "list_cluster_nodes", {"cluster_id": str(hyperpod.uid)})["nodes"]
     assert (node["instance_id"], node["instance_group_name"], node["instance_status"], node["instance_type"]) == (
         "i-0123", "gpus", "Running", "ml.g5.xlarge")
+
+
+def test_keys_are_not_told_what_only_operators_see(api: Api, hyperpod: Cluster) -> None:
+    AwsPlace.objects.update(status="Updating", status_message="arn:aws:iam::123456789012:role/x may not")
+    KubernetesAccess.objects.create(cluster=hyperpod, through=Through.EKS, message="arn:aws:iam::123456789012:user/y may not")
+    [cluster] = post(api, "list_clusters")["clusters"]
+    assert "It can be deployed to when that has ended." in cluster["error_message"]
+    shown = [cluster, post(api, "get_cluster", {"cluster_id": ARN}), api.get(f"/api/v1/places/{hyperpod.uid}").json()]
+    assert "123456789012" not in json.dumps(shown)
 
 
 def test_lists_are_paged_and_narrowed(api: Api) -> None:
