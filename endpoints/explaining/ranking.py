@@ -22,10 +22,10 @@ LAST_LINES = 20
 # That something is wrong, but not what.
 VAGUE = frozenset({
     "ended", "crash_loop", "agent_said", "agent_killed", "back_off", "probe", "ended_well", "bad_options", "killed", "image",
-    "image_waiting", "config_error", "unschedulable", "log_error",
+    "image_waiting", "config_error", "unschedulable", "log_error", "hyperpod_silent",
 })
 # Nothing is wrong with these yet, so they explain only a row of which nothing worse is known.
-ON_THE_WAY = frozenset({"loading", "starting", "pending"})
+ON_THE_WAY = frozenset({"loading", "starting", "pending", "hyperpod_working"})
 
 
 class _Figures(dict[str, object]):

@@ -41,12 +41,19 @@ def evidence(endpoint: Endpoint, *, deep: bool = True) -> Evidence:
     except TargetError as error:
         seen = Evidence(wanted, timezone.now(), troubles=(_of_the_place(error, endpoint),))
     words = _last_words(endpoint)
-    return replace(seen, troubles=tuple(dict.fromkeys((*seen.troubles, *_of_our_steps(endpoint)))),
+    ours = [trouble for trouble in _of_our_steps(endpoint) if not _is_shown(trouble, seen)]
+    return replace(seen, troubles=tuple(dict.fromkeys((*seen.troubles, *ours))),
                    kept_log=clean(words.message, LOG_CHARS) if words else "", kept_at=words.at if words else None)
 
 
 def _of_the_place(error: TargetError, endpoint: Endpoint) -> Trouble:
     return Trouble(error.code, clean(error.message, 1000), endpoint.cluster.seen_at)
+
+
+def _is_shown(trouble: Trouble, seen: Evidence) -> bool:
+    """Whether the place says it itself, of its own parts: then it is nothing that a step of ours met."""
+    said = [each.message for each in (*seen.conditions, *seen.replicas) if each.message]
+    return any(message in trouble.message for message in said)
 
 
 def _last_words(endpoint: Endpoint) -> Event | None:

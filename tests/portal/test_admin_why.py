@@ -82,10 +82,10 @@ def test_a_neighbour_finds_nothing_and_one_without_the_right_is_refused(
 
 
 def test_a_place_that_nothing_can_be_said_to_still_answers(world: World, operator: Client) -> None:
-    """There is no target for this kind yet: the refusal is the explanation, on every page."""
+    """Nobody has entered its AWS account: the refusal is the explanation, on every page."""
     Cluster.objects.filter(pk=world.shared.pk).update(kind="sagemaker")
-    assert "can&#x27;t be deployed to yet" in operator.get(url(world, "why")).content.decode()
-    assert "can&#x27;t be deployed to yet" in operator.get(url(world, "log")).content.decode()
+    assert "has no AWS account yet" in operator.get(url(world, "why")).content.decode()
+    assert "has no AWS account yet" in operator.get(url(world, "log")).content.decode()
     assert operator.get(url(world, "log_text")).status_code == 503
     assert operator.get(url(world, "change")).status_code == 200
     assert operator.get(url(world, "live_detail")).status_code == 200

@@ -16,12 +16,13 @@ from ..findings import Rule, rule
 
 C, E = Source.CONDITION, Source.EVENT
 KINDS = ("InferenceEndpointConfig", "JumpStartModel")
-GAVE_UP = r"(?:DeploymentComplete|State|Deployment)=False.*"
+# `DeploymentComplete` is False while the operator is still at work, too.
+GAVE_UP = r"(?:State|Deployment)=False/DeploymentFailed"
 
 
 def _said(name: str, cause: Cause, weight: int, sentence: Promise, next_step: Promise, *, text: str) -> Rule:
     """By AWS's words, in the status or in the operator's log."""
-    word = rf"{GAVE_UP}|SageMakerEndpoint=False.*|Operator"
+    word = rf"{GAVE_UP}|DeploymentComplete=False.*|SageMakerEndpoint=False.*|Operator"
     return rule(f"hyperpod_{name}", cause, weight, (C, E), word, sentence, next_step, text=text, kinds=KINDS)
 
 
@@ -34,6 +35,8 @@ HYPERPOD = (
           text=r"NoSuchBucket|NoSuchKey|bucket .*not (?:exist|found)|FileSystemNotFound"),
     _said("endpoint_taken", Cause.NAME_TAKEN, 88, _("The account has a SageMaker endpoint of this name already: %(said)s"),
           _("Choose another endpointName in the options, then press Update."), text=r"existing endpoint|already exist"),
+    _said("licence", Cause.GATED, 88, _("The model's licence was not accepted for this endpoint: %(said)s"),
+          _("Accept the licence on the model's page for this workspace, then press Update."), text=r"\bEULA\b|acceptEula"),
     _said("aws_limit", Cause.QUOTA, 88, _("A limit of the AWS account is reached: %(said)s"),
           _("Ask AWS for a larger limit, or delete what is not needed, then press Retry."),
           text=r"ResourceLimitExceeded|LimitExceeded|TooMany(?:LoadBalancers|Certificates)"),
@@ -48,7 +51,14 @@ HYPERPOD = (
          _("Delete what the message names in AWS; the operator tries again by itself."), kinds=KINDS),
     rule("hyperpod_gave_up", Cause.OPERATOR, 64, C, GAVE_UP,
          _("HyperPod's inference operator gave the deployment up: %(said)s"),
-         _("Change what the message names, then press Update or Retry."), kinds=KINDS),
+         _("Change what the message names, then press Update or Retry."), text=r"\S", kinds=KINDS),
+    rule("hyperpod_silent", Cause.OPERATOR, 63, C, GAVE_UP,
+         _("HyperPod's inference operator gave the deployment up and does not say why."),
+         _("Look at the pods and the operator's log in hyperpod-inference-system, then press Retry."), kinds=KINDS),
+    rule("hyperpod_working", Cause.LOADING, 9, C,
+         r"State=True/(?P<state>DeploymentPending|DeploymentInProgress)|DeploymentComplete=False.*",
+         _("HyperPod's inference operator is at work on it."),
+         _("Wait: it says when it is done, or gives up after maxDeployTimeInSeconds."), kinds=KINDS),
     rule("hyperpod_certificate", Cause.TLS, 60, C, r"Certificate=False/(?P<state>\w+)",
          _("The certificate of the load balancer is no longer good (%(state)s)."),
          _("Renew it in ACM, or let the operator make a new one: delete and create the endpoint."), kinds=KINDS),

@@ -111,8 +111,16 @@ def conditions_in(kind: str, found: Mapping[str, Any]) -> Iterator[Condition]:
         value = _at(status, path)
         if isinstance(value, str) and value:
             words = _at(status, _WORDS[type_]) if type_ in _WORDS else ""
+            if type_ == "State" and not words:
+                words = _complaint(status)
             yield Condition(f"{kind}/{name}", type_, "True" if value in good else "False", clean(value, 128),
                             clean(words or "", SAID))
+
+
+def _complaint(status: Mapping[str, Any]) -> str:
+    """What its own conditions say is wrong; Ready that is False is no complaint."""
+    bad = (each for each in status.get("conditions") or () if each.get("status") == "False" and each.get("type") != "Ready")
+    return next((str(each["message"]) for each in bad if each.get("message")), "")
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:
