@@ -52,8 +52,8 @@ def _of_the_place(error: TargetError, endpoint: Endpoint) -> Trouble:
 
 def _is_shown(trouble: Trouble, seen: Evidence) -> bool:
     """Whether the place says it itself, of its own parts: then it is nothing that a step of ours met."""
-    said = [each.message for each in (*seen.conditions, *seen.replicas) if each.message]
-    return any(message in trouble.message for message in said)
+    said = {*(each.message for each in seen.conditions), *(each.message for each in seen.replicas)}
+    return any(message in trouble.message for message in said if message)
 
 
 def _last_words(endpoint: Endpoint) -> Event | None:
