@@ -17,6 +17,7 @@ from endpoints.targets.base import Check, ModelFacts, Spec
 from endpoints.targets.kubernetes.facts import facts_of
 from models_catalog.choices import ArtifactKind
 
+from .cost import cost_checks
 from .names import BY_CLUSTER, BY_LOAD_BALANCER, entrance_of, is_routed, selector_of
 from .place import HyperPodPlace
 
@@ -81,6 +82,10 @@ def _pods(spec: Spec, _place: HyperPodPlace, _facts: Facts) -> Iterator[Check]:
                                         "larger type is safer.") % {"type": name, "pods": known.pods})
 
 
+def _cost(spec: Spec, place: HyperPodPlace, _facts: Facts) -> Iterator[Check]:
+    return cost_checks(spec, place, types_of(spec))
+
+
 def _scaler(spec: Spec, _place: HyperPodPlace, facts: Facts) -> Iterator[Check]:
     if spec.autoscale is None:
         return
@@ -127,5 +132,5 @@ def _tolerations(spec: Spec, _place: HyperPodPlace, _facts: Facts) -> Iterator[C
 
 
 RULES: tuple[Callable[[Spec, HyperPodPlace, Facts], Iterator[Check]], ...] = (
-    _state, _types, _pods, _scaler, _tiers, _entrance, _account, _tolerations,
+    _state, _types, _pods, _cost, _scaler, _tiers, _entrance, _account, _tolerations,
 )
