@@ -157,7 +157,8 @@ def _what_waits(row: RowView, seen: Observation, ready: int) -> tuple[Cause, str
     named = next((replica for replica in waiting if replica.cause), None) or next(iter(waiting), None)
     if named is None:
         return Cause.NONE, _count(row, ready)
-    phase = named.message or named.phase.lower()
+    # Our own phases shout; a cluster's reasons, such as ContainerCreating, are names.
+    phase = named.message or (named.phase.lower() if named.phase.isupper() else named.phase)
     where = f" ({named.where})" if named.where else ""
     return named.cause or Cause.LOADING, _count_and(row, ready, f"{phase}{where}")
 

@@ -254,7 +254,7 @@ class ClusterAdmin(ImportPage, PortalAdmin):
     def refresh(self, request: HttpRequest, row: Cluster) -> None:
         services.refresh_place(actor_of(request), row)
 
-    @confirmed(gettext_lazy("Resize a group of"), permission="clusters.resize_cluster", immediate=True,
+    @confirmed(gettext_lazy("Resize"), permission="clusters.resize_cluster", immediate=True,
                repeatable=True, form=aws_places.ResizeForm, icon="open_in_full", explain=gettext_lazy(
                    "AWS adds or takes away machines. That takes minutes, and AWS has the last word: the place's page shows "
                    "how far it is."))
