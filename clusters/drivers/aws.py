@@ -50,6 +50,7 @@ ATTEMPTS, PROBE_ATTEMPTS = 4, 2
 FIRST_PAUSE = 0.1     # seconds, doubled before each repetition
 ROLE_SECONDS = 3600   # the longest session of a role that another role assumes
 KEPT_SECONDS = 600    # botocore renews temporary credentials before they have less left
+MOST_KEPT = 128       # accounts and regions: people may ask for any region that could be one
 ANEW_SECONDS = 60.0   # a session that somebody else refuses is begun anew so often at most
 _READS = re.compile(r"(describe|list|get|head|search|filter|batch_get)(_|$)")
 # Names under which services hand out the next page, and how it is asked for.
@@ -307,11 +308,13 @@ def aws_for(account: AwsAccount, region: str = "") -> Aws:
     with _lock:
         kept = _kept.get(key)
         if kept is not None and kept.identity == identity:
+            _kept[key] = _kept.pop(key)  # the last that goes
             return kept.aws
         fresh = _Kept(identity, Aws(identity, _secret(account)))
         _kept[key] = fresh
-    if kept is not None:
-        kept.aws.close()
+        old = _kept.pop(next(iter(_kept))) if len(_kept) > MOST_KEPT else kept
+    if old is not None:
+        old.aws.close()
     return fresh.aws
 
 

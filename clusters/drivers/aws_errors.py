@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 from portal.tenancy.text import clean
 
 MOST_CHARS = 1000
+LEAST_SECRET = 8
 
 
 class AwsProblem(StrEnum):
@@ -129,16 +131,26 @@ def action_of(service: str, operation: str) -> str:
     return special or f"{_PREFIXES.get(service, service)}:{''.join(part.capitalize() for part in operation.split('_'))}"
 
 
-def error_of_answer(answer: dict[str, Any], service: str, operation: str) -> AwsError:
-    """The error that an answer of AWS means; `answer` is what botocore's ClientError keeps as `response`."""
+def error_of_answer(answer: dict[str, Any], service: str, operation: str, *, hidden: Iterable[str] = ()) -> AwsError:
+    """The error that an answer of AWS means; `answer` is what botocore's ClientError keeps as `response`.
+
+    `hidden` are values of the request that may be secrets; those too short to be one are left.
+    """
     said = answer.get("Error", {})
-    code, message = str(said.get("Code", ""))[:100], scrubbed(said.get("Message", ""))
+    code, message = str(said.get("Code", ""))[:100], str(said.get("Message", ""))
+    for value in sorted(filter(_may_be_secret, hidden), key=len, reverse=True):
+        message = message.replace(value, "…")
+    message = scrubbed(message)
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     problem = _problem(code, message, status)
     if problem is AwsProblem.FORBIDDEN and (service, operation) == ("sts", "assume_role"):
         problem = AwsProblem.AUTH
     return AwsError(problem, _words(problem, code, message, service, operation), code=code, service=service,
                     operation=operation, retry_after=_retry_after(answer))
+
+
+def _may_be_secret(value: str) -> bool:
+    return len(value) >= LEAST_SECRET
 
 
 def _problem(code: str, message: str, status: int) -> AwsProblem:

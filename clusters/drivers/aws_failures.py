@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ def as_aws_error(service: str, operation: str, params: dict[str, Any] | None = N
     try:
         yield
     except errors.ClientError as error:
-        raise error_of_answer(error.response, service, operation) from None
+        raise error_of_answer(error.response, service, operation, hidden=variables_in(params)) from None
     except errors.ParamValidationError:
         faults = "; ".join(check_params(service, operation, params or {})) or _("A parameter has the wrong shape.")
         raise AwsError(AwsProblem.INVALID, clean(faults, 1000), service=service, operation=operation) from None
@@ -33,6 +33,17 @@ def as_aws_error(service: str, operation: str, params: dict[str, Any] | None = N
                        service=service, operation=operation) from None
     except aws_sdk.sdk().parsers.ResponseParserError:
         raise unreachable("no answer of AWS", service, operation) from None
+
+
+def variables_in(params: Any) -> list[str]:
+    """The values of a container's environment, where tokens stand and which a refusal of AWS quotes as a whole."""
+    if isinstance(params, Mapping):
+        own = params.get("Environment")
+        found = [str(value) for value in own.values()] if isinstance(own, Mapping) else []
+        return found + [value for part in params.values() for value in variables_in(part)]
+    if isinstance(params, list | tuple):
+        return [value for part in params for value in variables_in(part)]
+    return []
 
 
 def _why(error: Any, errors: Any) -> str:

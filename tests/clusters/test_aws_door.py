@@ -199,6 +199,15 @@ def test_a_key_that_was_moved_here_from_elsewhere_is_not_used(aws_sim: AwsSimula
     assert caught.value.problem is AwsProblem.AUTH
 
 
+def test_regions_that_anybody_may_name_do_not_pile_up(aws_sim: AwsSimulator) -> None:
+    account = make_aws_account(aws_sim)
+    first = aws_for(account, "us-west-2")
+    for number in range(door.MOST_KEPT + 5):
+        aws_for(account, f"xx-place-{number % 100}" if number < 100 else f"xy-place-{number % 100}")
+        assert aws_for(account, "us-west-2") is first
+    assert len(door._kept) == door.MOST_KEPT
+
+
 def test_no_region_no_call(aws_sim: AwsSimulator) -> None:
     with pytest.raises(AwsError) as caught:
         aws_for(make_aws_account(aws_sim), "evil.example/")
@@ -375,6 +384,17 @@ def test_a_redirect_takes_a_session_nowhere(aws_sim: AwsSimulator, settings: Any
     assert len(handler.shown) >= 1
     assert aws_sim.keys.secret_access_key not in "".join(handler.shown)
     assert aws_sim.requests == []
+
+
+def test_a_refusal_that_quotes_the_environment_is_told_without_it(aws_sim: AwsSimulator) -> None:
+    """As SageMaker words a constraint that fails."""
+    aws = aws_for(make_aws_account(aws_sim))
+    aws_sim.faults.fail("ValidationException", "1 validation error detected: Value '{HF_TOKEN=hf_canary_token, MODE=on}' at "
+                        "'primaryContainer.environment' failed", 400, operations=("sagemaker:CreateModel",))
+    error = problem_of(aws, "sagemaker", "create_model", ModelName="m", ExecutionRoleArn="arn:aws:iam::123456789012:role/x",
+                       PrimaryContainer={"Image": "i", "Environment": {"HF_TOKEN": "hf_canary_token", "MODE": "on"}})
+    assert "canary" not in f"{error} {error!r}"
+    assert "MODE=on" in error.message
 
 
 def test_no_secret_is_printed_logged_or_told(aws_sim: AwsSimulator, caplog: pytest.LogCaptureFixture) -> None:
