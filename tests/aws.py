@@ -5,6 +5,7 @@ Importing boto3 takes a while; this file needs none of it.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,25 @@ from tests.simulators.kubernetes.server import Simulator
 
 EXECUTION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/endpoints"
 BUCKET = "portal-endpoints"
+
+
+REAL = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".aws.amazon.com")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_real_aws() -> Iterator[None]:
+    """A test that forgets `aws_sim` finds no address of AWS, whatever this machine may sign in with."""
+    resolve = socket.getaddrinfo
+
+    def guarded(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if name.lower().rstrip(".").endswith(REAL):
+            raise socket.gaierror(socket.EAI_FAIL, f"tests reach no AWS: {name}")
+        return resolve(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", guarded)
+        yield
 
 
 @pytest.fixture(scope="session")
