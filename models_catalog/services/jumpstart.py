@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +18,19 @@ from portal.tenancy.db import retry_tx
 from portal.tenancy.errors import Invalid, NotFound, Unavailable
 from portal.tenancy.models import Workspace
 from portal.tenancy.roles import Verb
-from portal.tenancy.text import clean, slug_of
+from portal.tenancy.text import clean, external_name, slug_of
 
 from ..choices import ArtifactKind, Task
 from ..jumpstart import HUB, HubDetails, HubModel, details, summary
 from ..models import Artifact, CatalogModel, EulaAcceptance, Vendor
 from .common import require_manage
 from .serving import create_artifact
-from .shelf import create_model
+from .shelf import change_model, create_model
 
 PAGE = 50
 MOST_TEXT = 256 * 1024
 VENDOR = "jumpstart"
+SLUG_CHARS = 63
 
 
 @dataclass(frozen=True)
@@ -79,18 +81,33 @@ def shelve_hub_model(
 @retry_tx
 def _shelve(actor: Actor, found: HubDetails, workspace: Workspace | None) -> CatalogModel:
     entry = found.model
-    there = Artifact.objects.filter(kind=ArtifactKind.JUMPSTART, location=entry.model_id, revision=entry.version,
-                                    model__workspace=workspace).select_related("model").first()
+    known = Artifact.objects.filter(kind=ArtifactKind.JUMPSTART, location=entry.model_id, model__workspace=workspace)
+    there = known.filter(revision=entry.version).select_related("model").first()
     if there is not None:
         return there.model
-    own = f"-{workspace.slug}" if workspace else ""
-    slug = f"js-{slug_of(entry.model_id)[:63 - 3 - len(own)].strip('-')}{own}"[:63].rstrip("-")
-    values = {"name": entry.name, "vendor": _vendor(), "task": _task(entry), "gated": found.asks_for_acceptance,
-              "description": entry.description, "sources": [f"jumpstart:{entry.model_id}"]}
-    model = CatalogModel.objects.filter(slug=slug, workspace=workspace).first() or create_model(
-        actor, slug=slug, workspace=workspace, **values)
+    older = known.select_related("model").order_by("pk").first()
+    model = _another_version(actor, older.model, found) if older else _first_version(actor, found, workspace)
     create_artifact(actor, model, kind=ArtifactKind.JUMPSTART, location=entry.model_id, revision=entry.version)
     return model
+
+
+def _another_version(actor: Actor, model: CatalogModel, found: HubDetails) -> CatalogModel:
+    """A version that asks for its licence to be accepted makes the model ask."""
+    if found.asks_for_acceptance and not model.gated:
+        return change_model(actor, model, gated=True)
+    return model
+
+
+def _first_version(actor: Actor, found: HubDetails, workspace: Workspace | None) -> CatalogModel:
+    """Under a short name of its own: names that begin alike must not become one model."""
+    entry = found.model
+    slug = f"js-{slug_of(entry.model_id)}{f'-{workspace.slug}' if workspace else ''}"
+    if len(slug) > SLUG_CHARS or CatalogModel.objects.filter(slug=slug).exists():
+        whose = workspace.uid if workspace else uuid.NAMESPACE_URL
+        slug = external_name(f"js-{entry.model_id}", uuid.uuid5(whose, entry.model_id))
+    return create_model(
+        actor, slug=slug, workspace=workspace, name=entry.name, vendor=_vendor(), task=_task(entry),
+        gated=found.asks_for_acceptance, description=entry.description, sources=[f"jumpstart:{entry.model_id}"])
 
 
 def _vendor() -> Vendor:

@@ -76,6 +76,25 @@ def test_a_model_is_shelved_once_and_pinned_to_its_version(cast: Cast, account: 
     assert shelved(cast, account, OPEN)[0] == model
 
 
+def test_names_that_begin_alike_are_models_of_their_own(cast: Cast, account: AwsAccount) -> None:
+    cast.alpha.slug = "a-workspace-whose-own-name-is-rather-long"
+    cast.alpha.save()
+    names = (GATED, "meta-textgeneration-llama-3-70b-instruct", OPEN)
+    made = [services.shelve_hub_model(cast.actor("alice"), account, "", name, workspace=cast.alpha) for name in names]
+    assert len({model.pk for model in made}) == 3
+    assert [model.gated for model in made] == [True, True, False]
+    assert services.shelve_hub_model(cast.actor("alice"), account, "", OPEN, workspace=cast.alpha) == made[2]
+
+
+def test_a_version_that_asks_for_its_licence_makes_the_model_ask(cast: Cast, account: AwsAccount) -> None:
+    model, artifact = shelved(cast, account, GATED)
+    CatalogModel.objects.filter(pk=model.pk).update(gated=False)
+    Artifact.objects.filter(pk=artifact.pk).update(revision="0.0.1")
+    assert services.shelve_hub_model(cast.actor("operator"), account, "", GATED) == model
+    assert CatalogModel.objects.get(pk=model.pk).gated
+    assert Artifact.objects.filter(model=model).count() == 2
+
+
 def test_a_workspaces_admin_shelves_for_the_workspace_only(cast: Cast, account: AwsAccount) -> None:
     with pytest.raises(NotAllowed):
         services.shelve_hub_model(cast.actor("alice"), account, "", OPEN)
