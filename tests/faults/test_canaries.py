@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from clusters.models import Cluster
+from clusters.models import AwsAccount, Cluster
 from clusters.services import make_enrolment_token
+from clusters.states import SignIn
 from models_catalog.models import Artifact
 from portal.tenancy.models import Heartbeat
 from tests.faults.processes import Processes, World, eventually
@@ -17,6 +18,7 @@ from tests.portal.apiclient import key_text
 pytestmark = pytest.mark.slow
 TOKEN = "hf_canaryOfTheArtifact0123456789"
 PASSWORD = "canary-Password-of-nobody"
+AWS_SECRET = "canaryOfAnAwsAccount/0123456789ABCDEFGHI"
 TYPED = "sk-" + "c" * 16 + "-" + "canaryOfAKeyThatWasTypedWrongly0123456789AB"
 
 
@@ -30,6 +32,9 @@ def test_no_file_of_a_running_portal_holds_a_secret(portal: Processes, world: Wo
     owner = key_text(world.cast.alice, world.cast.alpha)
     enrolment = make_enrolment_token(world.cast.actor("operator"), Cluster.objects.get())[1]
     Artifact.objects.get().model.__class__.objects.update(workspace=world.cast.alpha)
+    account = AwsAccount(name="canary", sign_in=SignIn.KEYS, access_key_id="AKIAOFNOBODY00000000")
+    account.put_secret("secret_access_key", AWS_SECRET)
+    account.save()
     portal.serve()
     headers = {"authorization": f"Bearer {owner}"}
     with httpx.Client(base_url=portal.web.url, headers=headers, timeout=30) as caller:
@@ -49,7 +54,7 @@ def test_no_file_of_a_running_portal_holds_a_secret(portal: Processes, world: Wo
     portal.beat()
     eventually(lambda: Heartbeat.objects.filter(name="sweep").exists(), 40)
     secrets = [owner, world.key, made.json()["key"], enrolment, TYPED]
-    planted = [text.split("-", 2)[2] if text.startswith("sk-") else text for text in secrets] + [TOKEN, PASSWORD]
+    planted = [text.split("-", 2)[2] if text.startswith("sk-") else text for text in secrets] + [TOKEN, PASSWORD, AWS_SECRET]
     files = written(portal.folder)
     assert {"server.log", "portal.sqlite3"} <= set(files)
     found = [(name, text[:12]) for name, data in files.items() for text in planted if text.encode() in data]
