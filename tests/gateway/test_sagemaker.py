@@ -307,6 +307,14 @@ def test_an_asynchronous_endpoint_answers_by_s3_and_leaves_nothing_there(sage: R
     eventually(lambda: sage.objects() == [])
 
 
+def test_an_answer_is_waited_for_while_s3_asks_for_fewer_calls(sage: Rig) -> None:
+    client = sage.serve_by_s3("slow")
+    fault = sage.sim.faults.throttle(times=6, operations=("s3:GetObject",))  # more than the door repeats
+    assert chat(client, "slow").usage.total_tokens == 12
+    assert fault.met == 6
+    eventually(lambda: sage.objects() == [])
+
+
 def test_a_failure_in_s3_is_the_engines_refusal(sage: Rig) -> None:
     client = sage.serve_by_s3("slow")
     sage.engine.script.status = 400

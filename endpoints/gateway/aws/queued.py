@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ObjectDoesNotExist
 
 from clusters.drivers.aws import Aws, AwsError, AwsProblem, Credentials
+from clusters.drivers.aws_failures import as_aws_error
 
 from ..config import Config
 from ..connection import TooSlow
@@ -32,6 +33,9 @@ FIRST_PAUSE, MOST_PAUSE, GROWTH = 0.25, 5.0, 1.5  # seconds between two looks
 LONGEST_SECONDS = 3600  # that SageMaker lets a container work on one call
 # A role that may not list a bucket gets 403 for what is not there.
 ABSENT = (AwsProblem.NOT_FOUND, AwsProblem.FORBIDDEN)
+
+# What says nothing of the call: its answer is looked for again.
+PASSING = (AwsProblem.THROTTLED, AwsProblem.UNREACHABLE)
 
 threads = ThreadPoolExecutor(8, "gateway-async")
 
@@ -93,7 +97,12 @@ async def _wait(queued: Queued) -> Exchange:
     loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
     while True:
         await asyncio.sleep(pause)
-        found = await loop.run_in_executor(threads, _look, queued)
+        try:
+            found = await loop.run_in_executor(threads, _look, queued)
+        except AwsError as error:
+            if error.problem not in PASSING:
+                raise
+            found = None  # the call runs on all the same
         if found is not None:
             return found
         pause = min(MOST_PAUSE, pause * GROWTH)
@@ -134,7 +143,7 @@ def _read(aws: Aws, location: str) -> bytes | None:
         if error.problem in ABSENT:
             return None
         raise
-    with body:
+    with body, as_aws_error("s3", "get_object"):
         data: bytes = body.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise upstream_unavailable("The model's answer is larger than the portal passes on.")
