@@ -31,7 +31,7 @@ from portal.tenancy.roles import Verb
 from portal.tenancy.rows import new_uid
 from portal.tenancy.text import external_name
 
-from .wished import known_model, put_wished, release_for
+from .wished import fits_place, is_same_place, known_model, put_wished, release_for
 from .wishes import create
 
 # Of a machine, an engine gets this much; the rest is for the system and the agents of the place.
@@ -116,7 +116,8 @@ def shelved(workspace: Workspace, place: Cluster, wish: HubWish) -> Profile | No
     rows = Profile.objects.for_workspaces(Workspace.objects.filter(pk=workspace.pk)).filter(
         artifact__kind=wish.artifact_kind, artifact__location__iexact=wish.location, release__kind=wish.engine)
     fits = (row for row in rows.select_related("model", "artifact", "release").order_by("slug")
-            if row.gpus * row.nodes == wish.gpus and place.kind in (row.places or [place.kind]))
+            if row.gpus * row.nodes == wish.gpus and place.kind in (row.places or [place.kind])
+            and fits_place(row.release, place.kind) and is_same_place(row.artifact, wish.location))
     return next(fits, None)
 
 
@@ -130,7 +131,7 @@ def _own_profile(
     profile = put_wished(
         actor, workspace, _wished(wish, machine), f"hub/{wish.artifact_kind}:{wish.location}:{wish.engine}:{machine.name}",
         label=f"{wish.name} · {machine.name}", release=release_for(wish.engine, place.kind), places=(place.kind,),
-        like=known_model(workspace, ArtifactKind.HUGGING_FACE, wish.model_name))
+        like=known_model(workspace, ArtifactKind.HUGGING_FACE, wish.model_name), called=wish.model_name)
     _remember(actor, profile.model, wish)
     return profile
 
@@ -147,8 +148,6 @@ def _wished(wish: HubWish, machine: InstanceType) -> Wished:
 
 
 def _remember(actor: Actor, model: CatalogModel, wish: HubWish) -> None:
-    """A model that was made for this call has the name that was sent, and knows the job that it comes from."""
-    sources = [*dict.fromkeys([*model.sources, f"{JOB}{wish.job}"])] if wish.job else model.sources
-    name = wish.model_name[:120] if wish.model_name and model.name.startswith("s3://") else model.name
-    if (name, sources) != (model.name, model.sources):
-        catalogue.change_model(actor, model, name=name, sources=sources)
+    """The model knows the fine-tuning job that it comes from."""
+    if wish.job and f"{JOB}{wish.job}" not in model.sources:
+        catalogue.change_model(actor, model, sources=[*model.sources, f"{JOB}{wish.job}"])

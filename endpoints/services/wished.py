@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from clusters.states import ClusterKind
 from endpoints.vllmclusters import ModelFacts, Wished
 from models_catalog import services as catalogue
-from models_catalog.choices import Device, EngineKind, Task
+from models_catalog.choices import ArtifactKind, Device, EngineKind, Task
 from models_catalog.engine_args.table import load_table
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
 from models_catalog.sizing import Shape
@@ -47,14 +47,18 @@ def facts_of(model: CatalogModel | None) -> ModelFacts:
 
 def put_wished(
     actor: Actor, workspace: Workspace, wished: Wished, key: str, *, label: str = "", release: EngineRelease | None = None,
-    places: Sequence[str] = (), like: CatalogModel | None = None,
+    places: Sequence[str] = (), like: CatalogModel | None = None, called: str = "",
 ) -> Profile:
     """The workspace's own profile for this wish, found by `key` or made, and brought up to date.
 
-    A model that is made for it takes the facts of `like` over. Raises NotAllowed to whom may not manage the
-    workspace, Invalid where no engine release fits.
+    A model that is made for it takes the facts of `like` over, or is `called` so where nobody knows it. Raises
+    NotAllowed to whom may not manage the workspace, Invalid where no engine release fits.
     """
-    artifact = _artifact(actor, workspace, wished, like)
+    artifact = _own_artifact(workspace, wished)
+    if artifact is None:
+        model = _own_model(actor, workspace, wished, like, called)
+        artifact = catalogue.create_artifact(actor, model, kind=wished.artifact_kind, location=wished.location,
+                                             revision=wished.revision)
     release = release or _release(wished.device)
     slug = external_name(wished.name or artifact.model.slug, uuid.uuid5(workspace.uid, key))
     profile = Profile.objects.filter(slug=slug, model__workspace=workspace).first()
@@ -81,17 +85,20 @@ def _values(wished: Wished, artifact: Artifact, release: EngineRelease) -> dict[
     }
 
 
-def _artifact(actor: Actor, workspace: Workspace, wished: Wished, like: CatalogModel | None) -> Artifact:
+def _own_artifact(workspace: Workspace, wished: Wished) -> Artifact | None:
     own = Artifact.objects.filter(kind=wished.artifact_kind, location__iexact=wished.location, revision=wished.revision,
-                                  model__workspace=workspace).select_related("model").order_by("pk").first()
-    if own is not None:
-        return own
-    model = _own_model(actor, workspace, wished, like)
-    return catalogue.create_artifact(actor, model, kind=wished.artifact_kind, location=wished.location,
-                                     revision=wished.revision)
+                                  model__workspace=workspace).select_related("model").order_by("pk")
+    return next((row for row in own if is_same_place(row, wished.location)), None)
 
 
-def _own_model(actor: Actor, workspace: Workspace, wished: Wished, like: CatalogModel | None) -> CatalogModel:
+def is_same_place(artifact: Artifact, location: str) -> bool:
+    """Hubs fold the case of names, folders don't, whatever a database makes of it."""
+    return artifact.kind == ArtifactKind.HUGGING_FACE or artifact.location == location
+
+
+def _own_model(
+    actor: Actor, workspace: Workspace, wished: Wished, like: CatalogModel | None, called: str,
+) -> CatalogModel:
     """The workspace's own model: another workspace must not see its profiles."""
     name = wished.location.rstrip("/").rpartition("/")[2]
     slug = external_name(name, uuid.uuid5(workspace.uid, f"{wished.artifact_kind}:{wished.location.lower()}"))
@@ -102,7 +109,7 @@ def _own_model(actor: Actor, workspace: Workspace, wished: Wished, like: Catalog
     if shared is not None:
         values = {field: getattr(shared, field) for field in COPIED}
     else:
-        values = {"name": wished.location[:120], "vendor": _vendor(wished.location), "task": Task.CHAT}
+        values = {"name": (called or wished.location)[:120], "vendor": _vendor(wished.location), "task": Task.CHAT}
     return catalogue.create_model(actor, slug=slug, workspace=workspace, **values)
 
 
@@ -129,13 +136,16 @@ def release_for(engine: EngineKind, place: str) -> EngineRelease:
     Raises Invalid where there is none.
     """
     found = EngineRelease.objects.filter(kind=engine, device=Device.CUDA, enabled=True).exclude(image="")
-    on_sagemaker = place == ClusterKind.SAGEMAKER
-    # The containers of LMI are the same everywhere.
-    rows = [row for row in found if engine == EngineKind.LMI or is_of_sagemaker(row) == on_sagemaker]
+    rows = [row for row in found if fits_place(row, place)]
     if not rows:
         raise Invalid(_("There is no release of %(engine)s with an image for this kind of place: add one under engine "
                         "releases.") % {"engine": engine.label}, field="engine")
     return _newest(rows)
+
+
+def fits_place(release: EngineRelease, place: str) -> bool:
+    """Whether the release's image is made for this kind of place; the containers of LMI are the same everywhere."""
+    return release.kind == EngineKind.LMI or is_of_sagemaker(release) == (place == ClusterKind.SAGEMAKER)
 
 
 def is_of_sagemaker(release: EngineRelease) -> bool:

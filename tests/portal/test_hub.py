@@ -17,7 +17,7 @@ from endpoints.hub.words import ENDPOINT, cluster_word
 from endpoints.models import Endpoint
 from endpoints.states import Status
 from models_catalog.choices import ArtifactKind
-from models_catalog.models import CatalogModel
+from models_catalog.models import CatalogModel, Profile
 from portal.tenancy.roles import Scope
 from tests.cast import Cast
 from tests.portal.apiclient import Api, by_key
@@ -151,6 +151,27 @@ def test_the_same_model_twice_gets_a_second_name(api: Api) -> None:
     assert first["endpoint_name"] == "llama-3-8b-vllm-hp"
     assert re.fullmatch(r"llama-3-8b-vllm-hp-[0-9a-f]{10}", second["endpoint_name"])
     assert CatalogModel.objects.filter(workspace__slug="alpha").count() == 1
+
+
+def test_folders_that_differ_in_case_are_other_weights(api: Api) -> None:
+    assert deploy(api)["result"] is True
+    other = deploy(api, extra_params={"s3_model_path": "s3://bucket/Model"})
+    assert other["result"] is False  # told, rather than the weights of the other folder
+    assert Endpoint.objects.count() == 1
+
+
+def test_a_profile_for_another_kind_of_place_is_not_taken(api: Api, cast: Cast) -> None:
+    sagemaker = Cluster.objects.create(name="sm", kind=ClusterKind.SAGEMAKER)
+    AwsPlace.objects.create(cluster=sagemaker, account=AwsAccount.objects.get(), region="us-west-2", bucket="b",
+                            execution_role="arn:aws:iam::123456789012:role/x")
+    shelf = Profile.objects.filter(artifact__kind=ArtifactKind.HUGGING_FACE, release__kind="vllm", gpus=1)
+    known = shelf.select_related("artifact").exclude(release__image="").first()
+    assert known is not None
+    answer = deploy(api, deployment_target="sagemaker", model_name=known.artifact.location, extra_params=None)
+    assert answer["result"] is True, answer
+    row = Endpoint.objects.select_related("wanted").get()
+    assert row.wanted is not None
+    assert "-sagemaker" in row.wanted.spec["image"]
 
 
 def test_a_fine_tuned_jobs_merged_model_is_named_by_its_path(api: Api) -> None:
