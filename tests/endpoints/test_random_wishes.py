@@ -42,7 +42,7 @@ def act(choose: random.Random, cast: Cast, row: Endpoint) -> str:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_was_wished_in_between_the_last_wish_comes_true(world: World, cast: Cast, seed: int) -> None:
-    choose, done = random.Random(seed), []
+    choose, done = random.Random(seed), list[str]()
     endpoint = new(world, cast, replicas=1)
     for _ in range(12):
         for _ in range(choose.randint(0, 4)):
@@ -56,6 +56,7 @@ def test_whatever_was_wished_in_between_the_last_wish_comes_true(world: World, c
         assert world.left(row) == [], done
         services.start(cast.actor("alice"), fresh(endpoint))
         row = fresh(endpoint)
+    assert row.wanted is not None
     row = settle(world, row, Status.INSERVICE, ready=row.replicas, serving=row.wanted.number)
     assert (row.cause, row.message) == ("", ""), done
     services.delete(cast.actor("alice"), row)
