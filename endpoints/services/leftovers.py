@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 from clusters.models import Cluster
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint
 from endpoints.targets import target_for
 from endpoints.targets.base import Collected, Collects
+from portal.tenancy.models import AuditEntry
 from portal.tenancy.queue import after_commit
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,14 @@ def collect_leftovers(cluster: Cluster, grace: timedelta = GRACE) -> Collected:
     target = target_for(cluster)
     if not isinstance(target, Collects):
         return Collected()
-    found = target.collect(lambda: list(Endpoint.objects.values_list("uid", flat=True)), grace)
+    found = target.collect(_known, grace)
     if found.told or found.deleted:
         log.warning("left over", extra={"place": cluster.name, "told": found.told, "deleted": found.deleted})
     return found
+
+
+def _known() -> list[UUID]:
+    """Endpoints that have a row, and those that somebody forgot with their place: nothing of theirs is deleted."""
+    rows = list(Endpoint.objects.values_list("uid", flat=True))
+    forgotten = AuditEntry.objects.filter(verb="forget", kind=Endpoint._meta.label_lower) if rows else ()
+    return [*rows, *(UUID(entry.object_uid) for entry in forgotten)]

@@ -7,10 +7,13 @@ from datetime import timedelta
 import pytest
 
 from clusters.models import Cluster
+from clusters.services import forget_place
+from clusters.states import Reach
 from endpoints import services
 from endpoints.models import Endpoint
 from endpoints.targets.base import TargetError
 from endpoints.targets.sagemaker import names
+from tests.aws import make_sagemaker_place
 from tests.cast import Cast
 from tests.endpoints.sagemaker.play import fresh, in_service, left, new_endpoint
 from tests.simulators.aws.server import AwsSimulator
@@ -78,6 +81,19 @@ def test_what_another_portal_made_stays(sim: AwsSimulator, place: Cluster, cast:
         if lost in arn:
             tags.update(change)
     assert services.collect_leftovers(place, NONE).deleted == ()
+
+
+def test_what_was_forgotten_with_its_place_stays(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
+    """Another place of the same account finds it: forgetting deletes nothing over there, neither now nor later."""
+    account = place.aws.account
+    kept = in_service(sim, new_endpoint(cast, place)).external_name
+    type(place.aws).objects.filter(pk=place.aws.pk).update(reach=Reach.UNREACHABLE)
+    forget_place(cast.actor("operator"), place)
+    other = make_sagemaker_place(sim, "other", account)
+    in_service(sim, new_endpoint(cast, other, "another"))
+    found = services.collect_leftovers(other, NONE)
+    assert (found.told, found.deleted) == ((), ())
+    assert f"endpoint {kept}" in left(sim)
 
 
 def test_a_stopped_endpoint_and_one_on_its_way_are_no_leftovers(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
