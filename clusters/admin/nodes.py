@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -31,7 +33,6 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]  # unfold has no type
 
     extra = 0
     can_delete = False
-    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -42,13 +43,18 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]  # unfold has no type
 
 class NodeInline(ReadOnlyInline):
     model = Node
-    fields: tuple[str, ...] = ("name", "ready", "cpu", "memory", "gpu_room", "message")
+    fields: tuple[str, ...] = ("named", "ready", "cpu", "memory", "gpu_room", "message")
     readonly_fields: tuple[str, ...] = fields
-    show_change_link = True
+    hide_title = True
     per_page = 20
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return nodes_with_capacity(Node.objects.filter(cluster__in=Cluster.objects.all().visible_to(request.user)))
+
+    @admin.display(description=gettext_lazy("name"))
+    def named(self, row: Node) -> SafeString:
+        page = reverse("admin:clusters_node_change", args=[row.pk])
+        return format_html('<a class="plain-link" href="{}">{}</a>', page, row.name)
 
     @admin.display(description=gettext_lazy("CPU"))
     def cpu(self, row: Any) -> SafeString | str:
@@ -66,7 +72,7 @@ class NodeInline(ReadOnlyInline):
 class MachineInline(NodeInline):
     """The nodes of a HyperPod cluster, with what AWS says of their machines."""
 
-    fields = ("name", "ready", "instance_group", "health", "cpu", "memory", "gpu_room", "message")
+    fields = ("named", "ready", "instance_group", "health", "cpu", "memory", "gpu_room", "message")
     readonly_fields = fields
 
     @admin.display(description=gettext_lazy("in AWS"))

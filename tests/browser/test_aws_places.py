@@ -90,6 +90,9 @@ def test_the_pages_of_a_place_and_of_a_machine(signed: Window, aws_sim: AwsSimul
     shot(page, "aws-places")
     signed.open(f"/admin/clusters/cluster/{place.pk}/change/")
     shot(page, "aws-place")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390, "wide tables scroll, the page doesn't"
+    page.set_viewport_size({"width": 1440, "height": 900})
     signed.open(f"/admin/clusters/cluster/{place.pk}/resize/")
     shot(page, "aws-resize")
     row = Node.objects.filter(cluster=place).first()
