@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,12 +43,13 @@ class Measures(Protocol):
 def read_figures(texts: Iterable[str]) -> dict[str, float | None]:
     """From what each replica exposes in Prometheus' text format: sums of counts, means of times weighted by calls.
 
-    Raises ValueError for text that is not in the format.
+    What is no number, such as a quantile of no calls, is left out: JSON has no word for it. Raises ValueError for text that
+    is not in the format.
     """
     totals: dict[str, float] = {}
     for text in texts:
         for family in text_string_to_metric_families(text):
-            for sample in family.samples:
+            for sample in filter(lambda each: math.isfinite(each.value), family.samples):
                 totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
                 totals[f"{sample.name} samples"] = totals.get(f"{sample.name} samples", 0.0) + 1
     return {INVOCATIONS: totals.get(INVOCATIONS), LATENCY: _mean(totals, LATENCY), FIRST_BYTE: _mean(totals, FIRST_BYTE),

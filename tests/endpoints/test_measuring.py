@@ -42,6 +42,7 @@ def test_pods_are_added_up_and_times_weighted_by_calls() -> None:
 
 def test_plain_numbers_are_averaged_and_what_is_not_kept_is_none() -> None:
     assert read_figures([PLAIN]) == {INVOCATIONS: 10, LATENCY: 200, FIRST_BYTE: None, CONCURRENT: None}
+    assert read_figures([PLAIN, "model_latency_milliseconds NaN\nmodel_concurrent_requests +Inf\n"]) == read_figures([PLAIN])
     assert read_figures([]) == dict.fromkeys((INVOCATIONS, LATENCY, FIRST_BYTE, CONCURRENT))
 
 
