@@ -88,7 +88,10 @@ class Collector:
         if live is None or live.status == DELETING:
             return
         resources = [scaling.resource_of(live.name, each.name) for each in live.variants]
-        for each in self.calls.scalable([*resources, scaling.component_resource(live.name)]):
+        found = self.calls.scalable([*resources, scaling.component_resource(live.name)])
+        if found:
+            scaling.drop_alarm(self.calls, live.name)
+        for each in found:
             scaling.deregister(self.calls, each["ResourceId"])
         component = self.calls.component(live.name) if live.has_components else None
         try:

@@ -59,10 +59,11 @@ def _unscale(calls: Calls, spec: Spec, live: Live | None) -> None:
     there = live.variants if live is not None else ()
     named = {each["VariantName"] for each in variants(spec.wanted.options, 1)} | {each.name for each in there}
     resources = [scaling.resource_of(spec.external_name, name) for name in sorted(named)]
-    for each in calls.scalable([*resources, scaling.component_resource(spec.external_name)]):
+    found = calls.scalable([*resources, scaling.component_resource(spec.external_name)])
+    if found or (spec.autoscale is not None and not spec.autoscale.min_replicas):
+        scaling.drop_alarm(calls, spec.external_name)
+    for each in found:
         scaling.deregister(calls, each["ResourceId"])
-    if spec.autoscale is not None and not spec.autoscale.min_replicas:
-        scaling.drop_alarm(calls, spec)
 
 
 def _end(calls: Calls, spec: Spec, live: Live) -> str:

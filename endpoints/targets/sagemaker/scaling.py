@@ -101,15 +101,18 @@ def _policies(spec: Spec, triggers: list[Trigger]) -> Iterator[tuple[str, dict[s
         }
 
 
-def alarm_name(spec: Spec) -> str:
-    return f"{spec.external_name}-wake"
+def alarm_name(endpoint: str) -> str:
+    return f"{endpoint}-wake"
 
 
 def sync(calls: Calls, spec: Spec, made: Bodies, known: list[str]) -> bool:
     """Register what is wished and deregister the rest; whether anything of `known` is scaled now. Raises AwsError."""
     wish = {each.resource: each for each in wished(spec, made)}
     there = {each["ResourceId"]: each for each in calls.scalable(sorted({*known, *wish}))}
-    for resource in there.keys() - wish.keys():
+    gone = there.keys() - wish.keys()
+    if gone and not any(scaled.wakes for scaled in wish.values()):
+        drop_alarm(calls, spec.external_name)  # first: a target that is still there brings the next try here again
+    for resource in gone:
         deregister(calls, resource)
     for resource, scaled in wish.items():
         _register(calls, scaled, there.get(resource))
@@ -133,16 +136,16 @@ def _policies_there(calls: Calls, scaled: Scaled) -> dict[str, dict[str, Any]]:
 
 
 def _put_policies(calls: Calls, spec: Spec, scaled: Scaled, there: Mapping[str, Mapping[str, Any]]) -> None:
-    kept = {*scaled.policies, *({alarm_name(spec)} if scaled.wakes else ())}
+    kept = {*scaled.policies, *({alarm_name(spec.external_name)} if scaled.wakes else ())}
     for name in sorted(there.keys() - kept):
         _drop_policy(calls, scaled, name)
-        if name == alarm_name(spec):
-            drop_alarm(calls, spec)
+        if name == alarm_name(spec.external_name):
+            drop_alarm(calls, spec.external_name)
     for name, policy in scaled.policies.items():
         if there.get(name, {}).get("TargetTrackingScalingPolicyConfiguration") != policy:
             calls.scaling("put_scaling_policy", PolicyName=name, PolicyType="TargetTrackingScaling", **scaled.key,
                           TargetTrackingScalingPolicyConfiguration=policy)
-    if scaled.wakes and not there.get(alarm_name(spec), {}).get("Alarms"):
+    if scaled.wakes and not there.get(alarm_name(spec.external_name), {}).get("Alarms"):
         _put_wake(calls, spec, scaled)
 
 
@@ -154,13 +157,13 @@ def _put_wake(calls: Calls, spec: Spec, scaled: Scaled) -> None:
     """From none to one: target tracking can't, so an alarm on calls that nobody could answer does (AWS developer guide,
     "Scale an endpoint to zero instances")."""
     policy = calls.scaling(
-        "put_scaling_policy", PolicyName=alarm_name(spec), PolicyType="StepScaling", **scaled.key,
+        "put_scaling_policy", PolicyName=alarm_name(spec.external_name), PolicyType="StepScaling", **scaled.key,
         StepScalingPolicyConfiguration={
             "AdjustmentType": "ChangeInCapacity", "MetricAggregationType": "Maximum", "Cooldown": WAKE_PERIOD,
             "StepAdjustments": [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}]})
     named = "InferenceComponentName" if scaled.dimension == COPIES else "EndpointName"
     calls.aws.call(
-        "cloudwatch", "put_metric_alarm", AlarmName=alarm_name(spec), AlarmActions=[policy["PolicyARN"]],
+        "cloudwatch", "put_metric_alarm", AlarmName=alarm_name(spec.external_name), AlarmActions=[policy["PolicyARN"]],
         Namespace="AWS/SageMaker", MetricName=scaled.wakes, Dimensions=[{"Name": named, "Value": spec.external_name}],
         Statistic="Maximum", Period=WAKE_PERIOD, EvaluationPeriods=1, DatapointsToAlarm=1, Threshold=1.0,
         ComparisonOperator="GreaterThanOrEqualToThreshold", TreatMissingData="missing")
@@ -172,5 +175,6 @@ def deregister(calls: Calls, resource: str) -> None:
                                       ScalableDimension=dimension_of(resource)))
 
 
-def drop_alarm(calls: Calls, spec: Spec) -> None:
-    unless_gone(lambda: calls.aws.call("cloudwatch", "delete_alarms", AlarmNames=[alarm_name(spec)]))
+def drop_alarm(calls: Calls, endpoint: str) -> None:
+    """It outlives its policy, and one that is not there is fine."""
+    unless_gone(lambda: calls.aws.call("cloudwatch", "delete_alarms", AlarmNames=[alarm_name(endpoint)]))

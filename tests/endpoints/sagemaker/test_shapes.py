@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from clusters.models import Cluster
 from endpoints import services
-from endpoints.models import Backend
+from endpoints.models import Backend, Endpoint
 from endpoints.states import Cause, Status
 from tests.cast import Cast
 from tests.endpoints.sagemaker.play import INSTANCE, fresh, gone, in_service, left, new_endpoint, until
@@ -141,6 +142,22 @@ def test_a_component_scales_to_zero_and_a_call_wakes_it(sim: AwsSimulator, place
     services.delete(cast.actor("alice"), endpoint)
     gone(sim, endpoint)
     assert left(sim) == []
+    assert sim.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+
+@pytest.mark.parametrize("end", ["scaling", "row"])
+def test_no_alarm_outlives_what_it_woke(sim: AwsSimulator, place: Cluster, cast: Cast, end: str) -> None:
+    """Scaling from none is switched off; or the row is gone, and the collector finds the rest."""
+    in_service(sim, new_endpoint(cast, place, "another"))
+    endpoint = in_service(sim, new_endpoint(cast, place, options=COMPONENT, autoscale=scaling(0, 2, PER_COPY)))
+    assert len(sim.client("cloudwatch").describe_alarms()["MetricAlarms"]) == 1
+    if end == "scaling":
+        services.set_autoscale(cast.actor("alice"), endpoint, {})
+        until(sim, endpoint, lambda row: row.status == Status.INSERVICE and scaled(sim) == [])
+    else:
+        Endpoint.objects.filter(pk=endpoint.pk).update(wanted=None, serving=None)
+        Endpoint.objects.filter(pk=endpoint.pk).delete()
+        services.collect_leftovers(place, timedelta(0))
     assert sim.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
 
 
