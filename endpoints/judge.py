@@ -32,7 +32,8 @@ class RowView:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to write. `serving` is the number of the revision in service; `failed` gives the wanted revision up."""
+    """What to write. `serving` is the number of the revision in service; `failed` gives the wanted revision up, and `open`
+    says that the wish is not carried out yet, although nothing moves."""
 
     status: str
     cause: Cause = Cause.NONE
@@ -40,6 +41,7 @@ class Verdict:
     ready: int = 0
     serving: int | None = None
     failed: bool = False
+    open: bool = False
 
 
 def judge(row: RowView, seen: Observation) -> Verdict:
@@ -79,7 +81,9 @@ def _running(row: RowView, seen: Observation) -> Verdict:
     ready_old = sum(replica.ready for replica in old)
     broken = next((replica for replica in new if replica.broken), None)
     if not row.replicas and not seen.replicas:
-        return Verdict(Status.INSERVICE, message=_("Scaled to zero: the next call starts a replica."), serving=row.wanted)
+        if seen.undone and not row.settled:
+            return _undone(row, seen, 0, row.serving)
+        return Verdict(Status.INSERVICE, message=_asleep(seen), serving=row.wanted)
     if ready_new >= row.replicas and len(new) == row.replicas and not old and seen.follow != Follow.STEP:
         return _complete(row, seen, ready_new)
     if broken is not None:
@@ -89,13 +93,29 @@ def _running(row: RowView, seen: Observation) -> Verdict:
     return _on_the_way(row, seen, ready_new, ready_old)
 
 
+def _asleep(seen: Observation) -> str:
+    """Only where calls find something that takes them do they wake it."""
+    if seen.entrance is not None:
+        return _("Scaled to zero: the next call starts a replica.")
+    return _("Scaled to zero: the autoscaler starts a replica once its trigger asks for one. Until then calls are refused.")
+
+
 def _complete(row: RowView, seen: Observation, ready: int) -> Verdict:
     """Every replica is there."""
+    if seen.undone and not row.settled:
+        return _undone(row, seen, ready, row.wanted)
     if seen.lack == Lack.COMING:
         return _on_the_way(row, seen, ready, 0)
     if seen.lack == Lack.LASTING:
         return Verdict(Status.DEGRADED, seen.problem, seen.message, ready=ready, serving=row.wanted)
     return _in_service(row, ready)
+
+
+def _undone(row: RowView, seen: Observation, ready: int, serving: int | None) -> Verdict:
+    """What was wished beside the replicas, such as another autoscaling, is still refused."""
+    way = Status.CREATING if row.serving is None else Status.UPDATING
+    stuck = row.late or row.status == Status.DEGRADED
+    return Verdict(Status.DEGRADED if stuck else way, seen.problem, seen.message, ready=ready, serving=serving, open=True)
 
 
 def _in_service(row: RowView, ready: int) -> Verdict:

@@ -72,4 +72,4 @@ def _act(endpoint: Endpoint) -> Observation:
     seen = target.observe([endpoint.uid]).get(endpoint.uid, Observation())
     if problem is None:
         return seen
-    return replace(seen, problem=problem.code, message=problem.message, pause=problem.pause)
+    return replace(seen, problem=problem.code, message=problem.message, pause=problem.pause, undone=True)

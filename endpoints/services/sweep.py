@@ -9,6 +9,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from django.utils import timezone
 from clusters.models import Cluster
 from endpoints.judge import judge, step_towards
 from endpoints.models import Backend, Endpoint
-from endpoints.states import ENDS_AN_ATTEMPT, Status
+from endpoints.states import ENDS_AN_ATTEMPT, Cause, Status
 from endpoints.targets import target_for
 from endpoints.targets.base import Follow, Observation, TargetError
 from portal.tenancy import heartbeat
@@ -103,10 +104,19 @@ class Look(News):
 
     @property
     def is_refused(self) -> bool:
-        """Whether the place has said of this very wish that it can't be; another step would hear the same."""
+        """Whether the place has said of this very wish that it can't be; another step would hear the same.
+
+        Replicas that are all there are no sign that it was carried out: it may have been of something beside them.
+        """
         row = self.row
-        return (row.is_settled and row.status in (Status.FAILED, Status.DEGRADED) and row.cause in ENDS_AN_ATTEMPT
-                and self.verdict.status != Status.INSERVICE)
+        heals = self.verdict.status == Status.INSERVICE and row.status == Status.FAILED
+        return row.is_settled and row.status in (Status.FAILED, Status.DEGRADED) and row.cause in ENDS_AN_ATTEMPT and not heals
+
+    @property
+    def kept(self) -> Look:
+        """With the refusal as it stands, and what has changed of the replicas that serve all the same."""
+        row = self.row
+        return replace(self, verdict=replace(self.verdict, status=row.status, cause=Cause(row.cause), message=row.message))
 
     @property
     def needs_step(self) -> bool:
@@ -129,7 +139,10 @@ def _judge_batch(pks: Sequence[int], seen: dict[UUID, Observation], end: float) 
     steps: list[int] = []
     for look in _looks(pks, seen):
         if look.is_refused:
-            quiet.append(look.row.pk)
+            if look.row.status == Status.DEGRADED and look.kept.is_news:
+                news.append(look.kept)
+            else:
+                quiet.append(look.row.pk)
         elif look.needs_step:
             steps.append(look.row.pk)
         elif look.is_news:

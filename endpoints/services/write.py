@@ -43,8 +43,9 @@ def write_verdict(endpoint: Endpoint, verdict: Verdict, seen: Observation) -> bo
     fields: dict[str, Any] = {
         "cause": verdict.cause, "message": message, "ready_replicas": verdict.ready, "serving": serving,
         "autoscaled_replicas": seen.wanted_replicas,
-        "observed_generation": endpoint.generation, "seen_at": Now(), "seen_by": seen.source or "portal", "attempts": 0,
-        "last_error": "", "next_look_at": Now() + max(pause_of(status, verdict.status), timedelta(seconds=seen.pause)),
+        "observed_generation": endpoint.observed_generation if verdict.open else endpoint.generation,
+        "seen_at": Now(), "seen_by": seen.source or "portal", "attempts": 0, "last_error": "",
+        "next_look_at": Now() + max(pause_of(status, verdict.status), timedelta(seconds=seen.pause)),
     }
     if not _swap(endpoint, status, fields):
         return False

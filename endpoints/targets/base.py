@@ -234,6 +234,8 @@ class Observation:
     keeps_time: bool = False
     # `problem` and `message` say what.
     lack: Lack = Lack.NOTHING
+    # The step before this look was refused for now: there is something to do, however well the endpoint looks.
+    undone: bool = False
     # What the place's autoscaler wants now; None where the endpoint's own number counts.
     wanted_replicas: int | None = None
     drift: tuple[FieldChange, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,8 @@ from .hyperpod_play import IEC, TYPE, VERSION, config, left_over, make_place, ne
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUTED = {"intelligentRoutingSpec": {"enabled": True}}
+SCALING = {"min_replicas": 1, "max_replicas": 4, "triggers": [{"type": "aws-cloudwatch", "metadata": {
+    "namespace": "AWS/SageMaker", "metricName": "Invocations", "targetValue": "10"}}]}
 
 
 @pytest.fixture
@@ -231,6 +234,55 @@ def test_what_the_operators_webhook_denies_ends_the_attempt(cast: Cast, place: C
     assert "instance type not in the cluster" in row.message
     sweep(place)
     assert fault.hits == 1
+
+
+def test_a_wish_beside_the_replicas_that_meets_somebody_else_is_not_forgotten(
+    cast: Cast, place: Cluster, pod_sim: Simulator,
+) -> None:
+    """Every pod is there all the while, which says nothing about the autoscaling that was wished."""
+    endpoint = in_service(new_endpoint(cast, place, "beside"))
+    fault = pod_sim.fault("PATCH", f"*/{IEC}/*", status=409, message="conflict with \"kubectl\"")
+    services.set_autoscale(cast.actor("alice"), endpoint, SCALING)
+    row = until(endpoint, lambda row: row.cause == Cause.CONFLICT)
+    assert (row.status, row.is_settled, row.ready_replicas) == (Status.UPDATING, False, 1)
+    Endpoint.objects.filter(pk=row.pk).update(deadline_at=Now())
+    row = until(row, Status.DEGRADED)
+    sweep(place)
+    row.refresh_from_db()
+    assert (row.status, row.cause, row.is_settled) == (Status.DEGRADED, Cause.CONFLICT, False)
+    fault.remove()
+    assert until(row, lambda row: row.status == Status.INSERVICE and row.is_settled)
+    assert "autoScalingSpec" in config(pod_sim, row)["spec"]
+
+
+def test_a_wish_beside_the_replicas_that_is_refused_stays_refused(cast: Cast, place: Cluster, pod_sim: Simulator) -> None:
+    endpoint = in_service(new_endpoint(cast, place, "refused"))
+    message = 'admission webhook "vinferenceendpointconfig.kb.io" denied the request: no autoscaling here'
+    fault = pod_sim.fault("PATCH", f"*/{IEC}/*", status=403, message=message)
+    services.set_autoscale(cast.actor("alice"), endpoint, SCALING)
+    row = until(endpoint, lambda row: row.cause == Cause.POLICY)
+    asked = fault.hits
+    for _ in range(3):
+        sweep(place)
+    row.refresh_from_db()
+    assert (row.status, row.cause, fault.hits) == (Status.DEGRADED, Cause.POLICY, asked)
+    assert Backend.objects.filter(endpoint=row).exists(), "it serves all the same"
+    pods_seen = pods(pod_sim, row)
+    ill = pod_sim.pods_fail(name=f"{row.external_name}-*", as_="notready")
+    pod_sim.client().delete("v1", "pods", namespace_of(row), pods_seen[0]["metadata"]["name"])
+    for _ in range(100):
+        sweep(place)
+        if not Backend.objects.filter(endpoint=row).exists():
+            break
+        time.sleep(0.05)
+    assert not Backend.objects.filter(endpoint=row).exists(), "what went away is known, refused or not"
+    ill.remove()
+    fault.remove()
+    for pod in pods(pod_sim, row):
+        pod_sim.client().delete("v1", "pods", namespace_of(row), pod["metadata"]["name"])
+    services.retry(cast.actor("alice"), Endpoint.objects.get(pk=row.pk))
+    assert in_service(row)
+    assert "autoScalingSpec" in config(pod_sim, row)["spec"]
 
 
 def test_routing_is_not_added_to_an_endpoint_that_is_there(cast: Cast, place: Cluster, pod_sim: Simulator) -> None:
