@@ -77,8 +77,8 @@ class Request:
     """A call as engines know it: OpenAI's path, header lines that may go up, the body."""
 
     path: str
-    headers: bytes
-    body: bytes
+    headers: bytes = field(repr=False)  # signatures and bearers of the portal's among them
+    body: bytes = field(repr=False)
     is_stream: bool = False
 
 
