@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from clusters.drivers.aws import AwsError, aws_for
@@ -24,9 +23,12 @@ from .names import OPERATOR_NAMESPACE
 from .seen import Config
 
 CA_SECONDS, REACH_SECONDS = 3600.0, 60.0
+# One that fails is asked again so soon; one that answered before has to fail twice.
+AGAIN_SECONDS = 10.0
+# For all handshakes of one look, which has a lease: those that are left come with the next one.
+LOOK_SECONDS = 6.0
 MOST_CA_BYTES = 64 * 1024
 MOST_KEPT = 1000
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,29 +61,34 @@ class Ingress(Struct, frozen=True):
         return next((each.hostname for each in self.status.load_balancer.ingress or () if each.hostname), "")
 
 
-class _Kept(Generic[T]):
-    """Answers of this process for some seconds; two that ask at once may both ask."""
+@dataclass(frozen=True)
+class _Answer:
+    """`text` holds until `until`; `failures` since it was found."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    text: str
+    until: float
+    failures: int = 0
+
+
+class _Answers:
+    """What this process knows of load balancers; two that ask at once may both ask."""
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, ...], tuple[float, T]] = {}
+        self._kept: dict[tuple[str, ...], _Answer] = {}
 
-    def get(self, key: tuple[str, ...], ask: Callable[[], T]) -> T:
-        with self._lock:
-            until, known = self._kept.get(key, (0.0, None))
-        if known is not None and time.monotonic() < until:
-            return known
-        found = ask()
+    def get(self, *key: str) -> _Answer | None:
+        return self._kept.get(key)
+
+    def put(self, *key: str, text: str, seconds: float, failures: int = 0) -> str:
         with self._lock:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            self._kept[key] = time.monotonic() + self._seconds, found
-        return found
+            self._kept[key] = _Answer(text, time.monotonic() + seconds, failures)
+        return text
 
 
-_authorities: _Kept[str] = _Kept(CA_SECONDS)
-_reached: _Kept[str] = _Kept(REACH_SECONDS)
+_authorities, _reached = _Answers(), _Answers()
 
 
 class Balancers:
@@ -91,6 +98,11 @@ class Balancers:
         self._cluster = cluster
         self._kube = kube
         self._ingresses: dict[str, str] | None = None
+        self._end = 0.0
+
+    @cached_property
+    def _aws(self) -> AwsPlace | None:
+        return AwsPlace.objects.filter(cluster=self._cluster).select_related("account").first()
 
     def of(self, config: Config) -> Found:
         """Raises KubeError."""
@@ -101,7 +113,7 @@ class Balancers:
             ca = self._ca(config)
         except AwsError as error:
             return Found(host, problem=_("The CA of its load balancer can't be read: %(why)s") % {"why": error.message})
-        why = _reached.get((host, ca), lambda: why_unreachable(host, ca))
+        why = self._why_unreachable(host, ca)
         return Found(host, ca, _("Its load balancer can't be reached from the portal: %(why)s. It is inside the cluster's "
                                  "network: let the portal into it, or choose another entrance.") % {"why": why} if why else "")
 
@@ -119,11 +131,37 @@ class Balancers:
         """The PEM that the operator has put into S3; "" for an own certificate, which public CAs vouch for."""
         told = config.status.tls_certificate
         key = next((each for each in (told.tls_certificate_s3_keys if told else None) or () if each.endswith(".pem")), "")
-        aws = AwsPlace.objects.filter(cluster=self._cluster).select_related("account").first()
-        if told is None or not key or aws is None:
+        if told is None or not key or self._aws is None:
             return ""
-        bucket = told.tls_certificate_output_s3_bucket
-        return _authorities.get((str(aws.account.uid), bucket, key), lambda: _read(aws, bucket, key))
+        return _authority(self._aws, told.tls_certificate_output_s3_bucket, key)
+
+    def _why_unreachable(self, host: str, ca: str) -> str:
+        """"" where a handshake succeeded lately. One failure of a host that answered before may be a passing one."""
+        known, now = _reached.get(host, ca), time.monotonic()
+        if known is not None and now < known.until:
+            return known.text
+        self._end = self._end or now + LOOK_SECONDS
+        if now > self._end:
+            return known.text if known is not None else _("it was not tried yet")
+        found = why_unreachable(host, ca)
+        if found and known is not None and not known.text and not known.failures:
+            return _reached.put(host, ca, text="", seconds=AGAIN_SECONDS, failures=1)
+        return _reached.put(host, ca, text=found, seconds=REACH_SECONDS)
+
+
+def _authority(place: AwsPlace, bucket: str, key: str) -> str:
+    """The one that was read before holds where AWS is busy now. Raises AwsError where none was read yet."""
+    name = (str(place.account.uid), bucket, key)
+    known = _authorities.get(*name)
+    if known is not None and time.monotonic() < known.until:
+        return known.text
+    try:
+        found = _read(place, bucket, key)
+    except AwsError:
+        if known is None:
+            raise
+        return _authorities.put(*name, text=known.text, seconds=REACH_SECONDS)
+    return _authorities.put(*name, text=found, seconds=CA_SECONDS)
 
 
 def _read(place: AwsPlace, bucket: str, key: str) -> str:

@@ -171,7 +171,7 @@ def test_calls_enter_by_the_load_balancer_only_when_it_can_be_reached(
     def look_anew(at: int) -> None:
         """A load balancer listens on 443, this one elsewhere; what was kept of looks before is forgotten."""
         monkeypatch.setattr(balancer, "why_unreachable", partial(why_unreachable, port=at))
-        monkeypatch.setattr(balancer, "_reached", type(balancer._reached)(60.0))
+        monkeypatch.setattr(balancer, "_reached", type(balancer._reached)())
 
     try:
         row = until(endpoint, lambda row: "CA of its load balancer" in row.message)
