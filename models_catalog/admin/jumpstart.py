@@ -41,6 +41,7 @@ class BrowseForm(forms.Form):
 
 
 class AcceptForm(ConfirmForm):
+    first_button = _("Read the licence")
     artifact = forms.ModelChoiceField(Artifact.objects.none(), label=_("Model of the hub"), widget=UnfoldAdminSelectWidget())
     workspace = forms.ModelChoiceField(Workspace.objects.none(), label=_("For"), widget=UnfoldAdminSelectWidget())
     account = forms.ModelChoiceField(AwsAccount.objects.none(), label=_("Read with"), widget=UnfoldAdminSelectWidget(),

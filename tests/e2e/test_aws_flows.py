@@ -27,7 +27,7 @@ from .portal_run import PortalRun, portal
 from .test_up import START_SECONDS, UP, pid_of
 
 pytestmark = pytest.mark.slow
-PATIENCE = 60.0
+PATIENCE = 120.0
 HUB_TOKEN = "hf_endToEndOnlyNeverARealToken000"
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 # Document 000, section 1, literally.

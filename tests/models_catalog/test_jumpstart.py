@@ -182,6 +182,7 @@ def test_the_licences_text_stands_above_the_button_that_accepts_it(
     client.force_login(cast.operator)
     page = reverse("admin:models_catalog_catalogmodel_accept_licence", args=[model.pk])
     form = {"artifact": artifact.pk, "workspace": cast.alpha.pk, "account": account.pk, "confirm_token": "t" * 32}
+    assert "Read the licence" in client.get(page).content.decode()
     read = client.post(page, form).content.decode()
     assert licence in read
     assert not EulaAcceptance.objects.exists()

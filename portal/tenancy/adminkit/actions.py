@@ -40,7 +40,12 @@ MOST_MESSAGES = 20
 
 
 class ConfirmForm(forms.Form):
-    """Base for the choices of an action. `rows` are the rows it will act on, `request` the person's."""
+    """Base for the choices of an action. `rows` are the rows it will act on, `request` the person's.
+
+    `first_button` leads to the preview, where the action has one.
+    """
+
+    first_button = gettext_lazy("Show what will change")
 
     def __init__(self, *args: Any, rows: Sequence[Any] = (), request: HttpRequest | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
