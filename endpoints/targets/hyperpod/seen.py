@@ -77,10 +77,14 @@ class Certificate(Struct, frozen=True):
     tls_certificate_s3_keys: list[str] | None = None
 
 
+class OperatorCondition(Condition, frozen=True):
+    observed_generation: int = 0
+
+
 class ConfigStatus(Struct, frozen=True):
     state: str = ""
     observed_generation: int = 0
-    conditions: list[Condition] | None = None
+    conditions: list[OperatorCondition] | None = None
     deployment_status: DeploymentStatus = DeploymentStatus()
     endpoints: Endpoints | None = None
     tls_certificate: Certificate | None = None
@@ -99,8 +103,10 @@ class Config(Workload, frozen=True):
 
     @property
     def is_current(self) -> bool:
-        """Whether the status speaks of the object as it is now."""
-        return bool(self.status.state) and self.status.observed_generation >= self.metadata.generation
+        """Whether the status speaks of the object as it is now. One that names no generation is believed: whether every
+        operator writes it is not verified on AWS."""
+        told = [self.status.observed_generation, *(each.observed_generation for each in self.status.conditions or ())]
+        return bool(self.status.state) and (not any(told) or max(told) >= self.metadata.generation)
 
     @property
     def has_failed(self) -> bool:

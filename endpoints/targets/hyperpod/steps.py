@@ -78,14 +78,19 @@ def _put(kube: Kube, bundle: Bundle, spec: Spec, manifest: Manifest, there: Ther
     known = there.get(key_of(manifest))
     live = known if isinstance(known, Config) else None
     sent = staged(spec, manifest, live)
-    if live is not None:
-        sent = with_replicas(kube, kind_of(manifest), spec, sent, live)
-    bundle.put(sent, there)
-    if live is not None and live.metadata.annotation(GENERATION) != str(spec.generation):
-        # A person asked for another try; back-off would wait minutes.
-        for pod in pods_of(kube, spec):
-            if pod.broken:
-                kube.delete(POD, spec.namespace, pod.key)
+    if live is None:
+        bundle.put(sent, there)
+        return
+    # A person asked for another try; back-off would wait minutes.
+    again = live.metadata.annotation(GENERATION) != str(spec.generation)
+    pods = pods_of(kube, spec) if again else []
+    if again and live.is_current and live.has_failed and not any(pod.ready for pod in pods):
+        bundle.drop(key_of(manifest), live)
+        raise TargetError(Cause.ENDING, _("The operator has given this object up: it is deleted, then made anew."))
+    bundle.put(with_replicas(kube, kind_of(manifest), spec, sent, live), there)
+    for pod in pods:
+        if pod.broken:
+            kube.delete(POD, spec.namespace, pod.key)
 
 
 def pods_of(kube: Kube, spec: Spec) -> list[ReplicaSeen]:

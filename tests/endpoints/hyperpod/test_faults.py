@@ -135,6 +135,27 @@ def test_what_the_operator_gives_up_fails_with_its_own_words(
     assert in_service(row)
 
 
+def test_another_try_makes_an_object_anew_that_the_operator_gave_up(
+    cast: Cast, place: Cluster, pod_sim: Simulator, operator: Any,
+) -> None:
+    """Nothing of the object has changed, so an operator has no reason to look at it again."""
+    endpoint = new_endpoint(cast, place, "given-up")
+    operator.failing[endpoint.external_name] = "AccessDenied: not authorized to read s3://models/small"
+    ill = pod_sim.pods_fail(name=f"{endpoint.external_name}-*", as_="notready")
+    row = until(endpoint, Status.FAILED)
+    uid = config(pod_sim, row)["metadata"]["uid"]
+    operator.asleep = True
+    ill.remove()
+    operator.failing.clear()
+    services.retry(cast.actor("alice"), row)
+    services.reconcile(row.pk)
+    assert config(pod_sim, row)["metadata"].get("deletionTimestamp")
+    operator.asleep = False
+    pod_sim.call(operator.wake)
+    row = in_service(row)
+    assert config(pod_sim, row)["metadata"]["uid"] != uid
+
+
 def test_pods_that_serve_without_their_sagemaker_endpoint_are_degraded(
     cast: Cast, place: Cluster, pod_sim: Simulator, operator: Any,
 ) -> None:

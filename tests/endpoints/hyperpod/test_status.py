@@ -86,6 +86,11 @@ TABLE: list[tuple[str, Config, list[OperatorPod], RowView, str, str, str]] = [
      "DEGRADED", "OperatorFailed", "UpdateFailed"),
     ("a registration that nobody wants does not count", config(complete(**registered("CreationFailed"))), [pod()], ROW,
      "INSERVICE", "", ""),
+    ("a status that names no generation is believed", config({"state": "DeploymentComplete"}, generation=3), [pod()], ROW,
+     "INSERVICE", "", ""),
+    ("the newest generation that is named counts", config({**complete(), "conditions": [
+        {"type": "DeploymentComplete", "status": "True", "observedGeneration": 2}]}, generation=2), [pod()], ROW,
+     "INSERVICE", "", ""),
     ("complete and registered", config(complete(**registered("CreationCompleted")), **NAMED), [pod()], ROW, "INSERVICE", "",
      ""),
     ("complete, none available", config(complete()), [], ROW, "CREATING", "Loading", "no pod"),
