@@ -33,6 +33,7 @@ RESTARTS = 3
 DISCOVERED_SECONDS = 60.0
 LOG_BYTES, FOLLOW_BYTES, FOLLOW_SECONDS = 1024**2, 8 * 1024**2, 600.0
 LINE_BYTES = 64 * 1024
+POD_SECONDS = 3.0  # of a pod's own answer
 USER_AGENT = "inference-portal"
 JSON, APPLY, MERGE = "application/json", "application/apply-patch+yaml", "application/merge-patch+json"
 ACCESS_REVIEW = Kind("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
@@ -229,10 +230,25 @@ class Kube:
         return _lines(chunks)
 
     def read_pod(self, namespace: str, pod: str, port: int, path: str, *, most_bytes: int = LOG_BYTES) -> str:
-        """What a pod answers to a GET on one of its ports, by the API server's proxy."""
+        """What a pod answers to a GET on one of its ports, by the API server's proxy.
+
+        Raises KubeError: FORBIDDEN for the right, NOT_FOUND for all else. What a pod does, or doesn't, says nothing of its
+        cluster, so the breaker is not told.
+        """
         call = Call("get", POD, namespace, f"http:{pod}:{port}", "proxy")
-        answer = self._send(call, "GET", path=f"{POD.path(namespace, call.name, 'proxy')}{path}", most_bytes=most_bytes)
-        return answer.body.decode(errors="replace")
+        self._admit(call)
+        request = _request(call, "GET", path=f"{POD.path(namespace, call.name, 'proxy')}{path}")
+        try:
+            answer = self._transport.send(request, Budget(POD_SECONDS, self._clock), most_bytes)
+        except KubeError as error:
+            raise KubeError(Problem.NOT_FOUND, error.message) from error
+        if answer.status < 300:
+            return answer.body.decode(errors="replace")
+        refused = error_of(call, answer)
+        if refused.problem is Problem.FORBIDDEN:
+            raise self._failed(refused, call)
+        raise KubeError(Problem.NOT_FOUND, _("The pod %(pod)s does not answer there (status %(status)d).") % {
+            "pod": pod, "status": answer.status}, status=answer.status)
 
     # The way out.
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from clusters.drivers.kinds import POD
+from clusters.drivers.kube import kube_for
 from clusters.models import Cluster
 from endpoints import services
+from endpoints.services.specs import namespace_of
+from endpoints.targets.kubernetes.seen import Pod
 from endpoints.targets.measuring import CONCURRENT, FIRST_BYTE, INVOCATIONS, LATENCY
 from tests.cast import Cast
 from tests.endpoints.kubernetes.cluster_play import in_service
@@ -47,6 +53,50 @@ class Sidecar(BaseHTTPRequestHandler):
 
     def log_message(self, *_args: object) -> None:
         pass
+
+
+class Silent(Sidecar):
+    """Takes the call and says nothing."""
+
+    def do_GET(self) -> None:
+        time.sleep(30)
+
+
+class Rude(Sidecar):
+    """Refuses as an API server would."""
+
+    def do_GET(self) -> None:
+        self.send_error(401)
+
+
+@contextmanager
+def behind(sidecar: type[Sidecar] | None) -> Iterator[Cluster]:
+    """A HyperPod cluster whose pods have it on every port; None is a port where nobody listens."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), sidecar or Sidecar) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        if sidecar is None:
+            server.server_close()
+        else:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Simulator(nodes=[hyperpod_node("i-0a1b2c3d4e5f67890", instance_type=TYPE)], speed=10.0, engine_url=url) as sim:
+            yield make_place(sim, "odd")
+        if sidecar is not None:
+            server.shutdown()
+
+
+@pytest.mark.parametrize("sidecar", [None, Silent, Rude])
+def test_a_pod_that_does_not_answer_says_nothing_of_its_cluster(cast: Cast, sidecar: type[Sidecar] | None) -> None:
+    """However often somebody looks: the road to the cluster stays open for all others."""
+    with behind(sidecar) as place:
+        endpoint = in_service(new_endpoint(cast, place, "odd", replicas=2))
+        for _time in range(4):
+            begun = time.monotonic()
+            found = services.measures(endpoint)
+            assert found is not None
+            assert "9113" in found.missing
+            assert time.monotonic() - begun < 12
+        assert kube_for(place).list(POD, Pod, namespace=namespace_of(endpoint)).items
 
 
 @pytest.fixture
