@@ -16,7 +16,9 @@ from clusters.drivers.kinds import POD
 from clusters.drivers.kube import kube_for
 from clusters.models import Cluster
 from endpoints import services
-from endpoints.services.specs import namespace_of
+from endpoints.services.specs import namespace_of, spec_of
+from endpoints.targets import target_for
+from endpoints.targets.hyperpod.target import HyperPodTarget
 from endpoints.targets.kubernetes.seen import Pod
 from endpoints.targets.measuring import CONCURRENT, FIRST_BYTE, INVOCATIONS, LATENCY
 from tests.cast import Cast
@@ -42,8 +44,11 @@ model_latency_milliseconds_count 1200
 class Sidecar(BaseHTTPRequestHandler):
     """What stands beside the engine in each pod: its metrics, and nothing else."""
 
+    asked = 0
+
     def do_GET(self) -> None:
         is_there = self.path == "/metrics"
+        type(self).asked += is_there
         self.send_response(200 if is_there else 404)
         self.send_header("content-type", "text/plain; version=0.0.4")
         self.send_header("content-length", str(len(FIGURES) if is_there else 0))
@@ -92,9 +97,9 @@ def test_a_pod_that_does_not_answer_says_nothing_of_its_cluster(cast: Cast, side
         endpoint = in_service(new_endpoint(cast, place, "odd", replicas=2))
         for _time in range(4):
             begun = time.monotonic()
-            found = services.measures(endpoint)
-            assert found is not None
-            assert "9113" in found.missing
+            target = target_for(place)
+            assert isinstance(target, HyperPodTarget)
+            assert "9113" in target.measure(spec_of(endpoint)).missing
             assert time.monotonic() - begun < 12
         assert kube_for(place).list(POD, Pod, namespace=namespace_of(endpoint)).items
 
@@ -115,6 +120,7 @@ def test_the_figures_of_all_pods_reach_the_page_and_the_api(
 ) -> None:
     settings.STORAGES = STORAGES  # the page needs no collected files
     endpoint = in_service(new_endpoint(cast, measured, "chat", replicas=2))
+    before = Sidecar.asked
     found = services.measures(endpoint)
     assert found is not None
     assert found.values == {INVOCATIONS: 2400, LATENCY: 500, FIRST_BYTE: None, CONCURRENT: 8}
@@ -124,6 +130,7 @@ def test_the_figures_of_all_pods_reach_the_page_and_the_api(
     assert (answer["model_invocations_total"], answer["model_ttfb_milliseconds"]) == (2400, None)
     page = client.get(f"/admin/endpoints/endpoint/{endpoint.pk}/live/").json()["parts"][str(endpoint.pk)]["measures"]
     assert "2,400" in page
+    assert Sidecar.asked - before == 2  # each pod once: an open page asks again every few seconds
 
 
 def test_pods_that_tell_nothing_are_explained(cast: Cast, place: Cluster) -> None:
