@@ -53,6 +53,9 @@ class Calls:
     def endpoints(self, **narrowed: Any) -> Iterator[dict[str, Any]]:
         yield from self.aws.pages("sagemaker", "list_endpoints", "Endpoints", MaxResults=PAGE, **narrowed)
 
+    def components(self) -> Iterator[dict[str, Any]]:
+        yield from self.aws.pages("sagemaker", "list_inference_components", "InferenceComponents", MaxResults=PAGE)
+
     def listed(self, kind: str, **narrowed: Any) -> list[dict[str, Any]]:
         """Everything of a kind of KINDS."""
         operation, key, _name, _delete = KINDS[kind]

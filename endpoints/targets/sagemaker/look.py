@@ -1,14 +1,13 @@
 """One look at all endpoints of a place: a listing, and a question only about those that have changed since the last one.
 
 500 endpoints that rest cost five pages of a listing and one call more a period, whose turn it is to look at what a listing
-does not show.
+does not show. Those with inference components cost as many pages again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from endpoints.targets.base import Observation, Spec, TargetError
 from . import names
 from .calls import MOST_RESOURCES, Calls
 from .live import ANSWERS, Live
-from .memory import Memory, Seen
+from .memory import Mark, Memory, Seen
 from .place import PlaceView
 from .replicas import made_a_moment_ago, observation_of
 from .scaling import component_resource, resource_of
@@ -37,6 +36,8 @@ def observe(calls: Calls, memory: Memory, place: PlaceView, uids: Collection[UUI
     """Raises AwsError: then nothing is known of any of them."""
     digests = None if uids is None else {names.digest_of(uid): uid for uid in uids}
     found = [each for each in _listing(calls, digests) if _is_asked(each["EndpointName"], digests)]
+    if digests is None or len(digests) > MOST_NAMED:
+        found = _with_components(calls, memory, found)
     if digests is None or len(digests) > MOST_NAMED:
         _refresh_one_thing(calls, memory, found)
     if digests is None:
@@ -95,20 +96,35 @@ def _listing(calls: Calls, digests: Mapping[str, UUID] | None) -> Iterable[dict[
         yield from calls.endpoints(NameContains=digest)
 
 
+def _with_components(calls: Calls, memory: Memory, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Beside each endpoint its component as another listing has it, where any is known to have one."""
+    if not any(known.live.has_components for each in found if (known := memory.get(each["EndpointName"])) is not None):
+        return found
+    listed = {each["InferenceComponentName"]: each for each in calls.components()}
+    return [{**each, "Component": listed.get(each["EndpointName"])} for each in found]
+
+
 def _is_asked(name: str, digests: Mapping[str, UUID] | None) -> bool:
     return names.endpoint_of(name) == name and (digests is None or name[-10:] in digests)
 
 
 def _has_changed(memory: Memory, listed: Mapping[str, Any]) -> bool:
     known = memory.get(listed["EndpointName"])
-    if known is None or _mark(listed) not in ((known.live.status, known.live.modified), memory.listed(known.live.name)):
+    if known is None or _mark(listed) not in (_mark_of(known), memory.listed(known.live.name)):
         return True
-    hides = known.live.is_moving or known.live.has_components
-    return hides and memory.clock() - known.at > MOVING_AGE
+    moves = known.live.is_moving or (known.component is not None and known.component.is_moving)
+    return moves and memory.clock() - known.at > MOVING_AGE
 
 
-def _mark(listed: Mapping[str, Any]) -> tuple[str, datetime]:
-    return listed["EndpointStatus"], listed["LastModifiedTime"]
+def _mark(listed: Mapping[str, Any]) -> Mark:
+    part = listed.get("Component") or {}
+    return (listed["EndpointStatus"], listed["LastModifiedTime"], part.get("InferenceComponentStatus", ""),
+            part.get("LastModifiedTime"))
+
+
+def _mark_of(seen: Seen) -> Mark:
+    live, part = seen.live, seen.component
+    return live.status, live.modified, part.status if part else "", part.modified if part else None
 
 
 def _asked(calls: Calls, memory: Memory, wanted: Collection[str]) -> dict[str, Seen]:

@@ -18,6 +18,8 @@ MOST = 20_000
 # Seconds for which a thing that was just made may not be found everywhere (reliability.md F23).
 VISIBLE = 60.0
 A_MOMENT = 3.0
+# Status and time of change of an endpoint, and of its component where it has one.
+Mark = tuple[str, datetime, str, datetime | None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Memory:
         self._lock = threading.Lock()
         self._seen: dict[str, Seen] = {}
         self._owners: dict[tuple[str, datetime], UUID | None] = {}
-        self._listed: dict[str, tuple[str, datetime]] = {}
+        self._listed: dict[str, Mark] = {}
         self._looked: set[str] = set()
         self._created: dict[str, float] = {}
         self._tidied: dict[str, str] = {}
@@ -61,11 +63,11 @@ class Memory:
             if name in self._seen:
                 self._seen[name] = replace(self._seen[name], autoscaled=autoscaled, asked_at=self.clock())
 
-    def listed(self, name: str) -> tuple[str, datetime] | None:
+    def listed(self, name: str) -> Mark | None:
         """How a listing had it when it was described last."""
         return self._listed.get(name)
 
-    def note_listed(self, name: str, mark: tuple[str, datetime]) -> None:
+    def note_listed(self, name: str, mark: Mark) -> None:
         with self._lock:
             if name in self._seen:
                 self._listed[name] = mark

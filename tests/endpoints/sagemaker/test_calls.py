@@ -102,6 +102,49 @@ def test_500_endpoints_that_rest_cost_six_calls_a_look(sim: AwsSimulator, door_c
     assert max(costs) <= 6
 
 
+def resting_components(sim: AwsSimulator, count: int) -> list[UUID]:
+    """The same with the model as a component."""
+    client, uids = sim.client("sagemaker"), [uuid4() for _ in range(count)]
+    needs = {"NumberOfAcceleratorDevicesRequired": 1, "MinMemoryRequiredInMb": 1024}
+    client.create_model(ModelName="part-r1", PrimaryContainer={"Image": "i"}, ExecutionRoleArn=EXECUTION_ROLE)
+    client.create_endpoint_config(
+        EndpointConfigName="c-i01234567", ExecutionRoleArn=EXECUTION_ROLE, ProductionVariants=[
+            {"VariantName": "AllTraffic", "InstanceType": INSTANCE, "InitialInstanceCount": 1, "ManagedInstanceScaling": {
+                "Status": "ENABLED", "MinInstanceCount": 1, "MaxInstanceCount": 2}}])
+    for uid in uids:
+        client.create_endpoint(EndpointName=external_name("part", uid), EndpointConfigName="c-i01234567",
+                               Tags=names.as_list({names.ENDPOINT_UID: str(uid)}))
+    sim.clock.advance(600)
+    for uid in uids:
+        name = external_name("part", uid)
+        client.create_inference_component(
+            InferenceComponentName=name, EndpointName=name, VariantName="AllTraffic", RuntimeConfig={"CopyCount": 1},
+            Specification={"ModelName": "part-r1", "ComputeResourceRequirements": needs})
+    sim.clock.advance(600)
+    return uids
+
+
+def test_components_that_rest_cost_a_listing_of_their_own(sim: AwsSimulator, door_clock: DoorClock, place: Cluster) -> None:
+    uids = resting_components(sim, 120)
+    memory_of(place.aws.account.uid, place.aws.region).clock = door_clock
+    first = target_for(place).observe()
+    assert set(first) == set(uids)
+    for _ in range(3):
+        door_clock.advance(10)
+        before = len(sim.requests)
+        assert target_for(place).observe() == first
+        made = [each.operation for each in sim.requests[before:]]
+        assert sorted(set(made)) == ["ListEndpoints", "ListInferenceComponents"]
+        assert len(made) == 4  # two pages each
+    sim.client("sagemaker").update_inference_component_runtime_config(
+        InferenceComponentName=external_name("part", uids[7]), DesiredRuntimeConfig={"CopyCount": 2})
+    sim.clock.advance(600)
+    before = len(sim.requests)
+    assert len(target_for(place).observe()[uids[7]].replicas) == 2
+    made = [each.operation for each in sim.requests[before:]]
+    assert made.count("DescribeEndpoint") == made.count("DescribeInferenceComponent") == 1
+
+
 def test_a_change_costs_a_description_of_what_has_changed_and_nothing_else(sim: AwsSimulator, place: Cluster) -> None:
     uids = resting(sim, 20, autoscaled=0)
     target_for(place).observe()
