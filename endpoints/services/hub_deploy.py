@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from clusters.instances import InstanceType, instance_type
 from clusters.models import Cluster
+from clusters.namespaces import workspace_namespace
 from clusters.services import why_not_deployable
 from clusters.states import ClusterKind
 from endpoints.hub.schemas import HYPERPOD, DeployIn
@@ -44,6 +45,7 @@ def deploy_hub(actor: Actor, workspace: Workspace, data: DeployIn) -> Endpoint:
     actor.require(Verb.DEPLOY, workspace)
     uid = new_uid()
     wish, place = read(data, uid), place_of(workspace, data)
+    _require_namespace(workspace, data)
     machine = _machine(data.instance_type)
     wish = with_gpus(wish, machine)
     profile = shelved(workspace, place, wish) or _own_profile(actor, workspace, place, wish, machine)
@@ -83,6 +85,15 @@ def place_of(workspace: Workspace, data: DeployIn) -> Cluster:
         raise Invalid(_("The portal has no place for SageMaker endpoints yet: an operator adds one."),
                       field="deployment_target")
     return place
+
+
+def _require_namespace(workspace: Workspace, data: DeployIn) -> None:
+    """Each workspace has one namespace. “default” is what the hub's form sends by itself, so it stands for that one."""
+    asked = data.hyperpod_config.namespace if data.hyperpod_config else ""
+    own = workspace_namespace(workspace)
+    if data.deployment_target == HYPERPOD and asked not in ("", "default", own):
+        raise Invalid(_("Endpoints of this workspace are made in the namespace %(name)s: send that, or “default”.") % {
+            "name": own}, field="hyperpod_config.namespace")
 
 
 def named(rows: Any, text: str) -> Iterator[Cluster]:

@@ -192,6 +192,7 @@ def test_a_job_without_a_path_is_told_to_name_it(api: Api) -> None:
     ("hyperpod_config.use_public_alb", {"hyperpod_config": {"use_public_alb": True}}),
     ("hyperpod_config.api_key_source", {"hyperpod_config": {"enable_api_key": True, "api_key_source": "custom"}}),
     ("enable_lora", {"enable_lora": True}),
+    ("hyperpod_config.namespace", {"hyperpod_config": {"namespace": "kube-system"}}),
     ("cust_repo_addr", {"cust_repo_addr": "https://git.example.org/m"}),
     ("extra_params.s3_model_path", {"extra_params": {"s3_model_path": "s3://bucket/../../etc"}}),
     ("extra_params.mem_fraction_static", {"extra_params": {"s3_model_path": "s3://bucket/m", "mem_fraction_static": 0.8}}),
