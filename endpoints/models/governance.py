@@ -26,7 +26,7 @@ class TaskGovernanceQuerySet(models.QuerySet["TaskGovernance"]):
 class TaskGovernance(Row):
     """In which queue a workspace's endpoints wait on HyperPod clusters, and how important they are there (Kueue).
 
-    An endpoint's own options go before it. It counts for revisions that are made after it.
+    Only operators may give an endpoint another, by its options. It counts for revisions that are made after it.
     """
 
     workspace = models.OneToOneField(Workspace, models.CASCADE, related_name="governance", verbose_name=_("workspace"))
