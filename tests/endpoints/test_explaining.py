@@ -78,6 +78,8 @@ EXAMPLES: dict[str, Evidence] = {
     "refused": trouble(Cause.REFUSED), "quota_of_wish": trouble(Cause.QUOTA), "no_room": trouble(Cause.NO_ROOM),
     "weights_missing": trouble(Cause.NOT_LOADED), "fault_of_ours": trouble(Cause.ERROR),
     "policy": trouble(Cause.POLICY),
+    "quota_of_account": trouble(Cause.QUOTA, "The account-level service limit 'ml.p5.48xlarge for endpoint usage' is 0 "
+                                             "Instances, with current utilization of 0 Instances."),
     "namespace_ending": create_failed('pods "m-0" is forbidden: unable to create new content in namespace ws because it is '
                                       'being terminated'),
     "quota": create_failed('pods "m-0" is forbidden: exceeded quota: q, requested: requests.nvidia.com/gpu=1, '
