@@ -164,6 +164,24 @@ def test_a_refused_option_is_told_at_its_field_and_at_the_top(world: World, oper
     assert not Endpoint.objects.filter(name="new-chat").exists()
 
 
+def test_what_operators_set_is_refused_to_members_at_its_field(world: World, staff: Any, hyperpod: Cluster) -> None:
+    Artifact.objects.filter(pk=world.profile.artifact_id).update(kind=ArtifactKind.S3, location="s3://models/chat")
+    member = signed_in(staff("dora", world.cast.alpha, "add_endpoint", "view_endpoint", "deploy_endpoint", "view_workspace",
+                             "view_cluster", "view_profile", role="developer"))
+    form = deploy_form(world, cluster=hyperpod.pk, options__kind="InferenceEndpointConfig",
+                       options__instanceType="ml.g5.8xlarge")
+    page = member.post(ADD, {**form, "options__kubernetes.serviceAccountName": "models-reader"}).content.decode()
+    assert page.count("Only an operator sets this") == 2
+    given = re.search(r'<input[^>]*name="options__kubernetes.serviceAccountName"[^>]*>', page)
+    assert given is not None
+    assert 'value="models-reader"' in given[0]
+    described = re.search(r'aria-describedby="([^"]+)"', given[0])
+    assert described is not None
+    assert all(f'id="{name}"' in page for name in described[1].split())
+    assert not Endpoint.objects.filter(name="new-chat").exists()
+    assert member.post(ADD, form).status_code == 302
+
+
 @pytest.mark.parametrize(("kind", "artifact", "shown"), [
     (ClusterKind.HYPERPOD, ArtifactKind.S3, "options__worker.requestLimits.maxQueueSize"),
     (ClusterKind.HYPERPOD, ArtifactKind.JUMPSTART, "options__server.instanceType"),
@@ -244,9 +262,9 @@ def test_the_triggers_are_those_of_the_place(world: World, operator: Client, on_
     assert 'name="initial_cooldown_seconds"' in page
     assert "triggers__0__redis__listName" not in page
     assert "triggers__0__authentication" not in page
-    form = autoscale_form(on_hyperpod, page, preview_word="-", initial_cooldown_seconds="60", **{
+    form = autoscale_form(on_hyperpod, page, preview_word="-", initial_cooldown_seconds="60") | {
         "triggers__0__type": "prometheus", "triggers__0__prometheus__query": "sum(model_concurrent_requests)",
-        "triggers__0__prometheus__targetValue": "5"})
+        "triggers__0__prometheus__targetValue": "5"}
     answer = operator.post(address, form)
     on_hyperpod.refresh_from_db()
     assert on_hyperpod.autoscale, re.findall(r"notice[^>]*>(.*?)<", answer.content.decode())
