@@ -12,6 +12,7 @@ from .tap import TAIL_BYTES, StreamTap, usage_in_tail, usage_of
 
 WHOLE_BYTES = 1024 * 1024
 ERROR_BYTES = 256 * 1024
+LAST_STATUS = 599
 JSON = b"application/json"
 EVENTS = b"text/event-stream"
 INTERRUPTED = b"data: " + error_body(
@@ -48,7 +49,8 @@ async def _relay_refusal(call: Call, exchange: Exchange, kind: bytes, wait: byte
     if kind != JSON or not _has_error(body):
         kind_of_error = "upstream_error" if status >= 500 else "invalid_request_error"
         body = error_body(f"The model's engine answered with status {status}.", kind_of_error, "upstream_error")
-    await call.answer(status, body, ((b"retry-after", wait),) if wait.isdigit() else ())
+    known = status if status <= LAST_STATUS else 502  # a server can't write down what HTTP has no class for
+    await call.answer(known, body, ((b"retry-after", wait),) if wait.isdigit() else ())
 
 
 def _has_error(body: bytes) -> bool:

@@ -184,6 +184,14 @@ def test_a_refusal_of_the_container_keeps_status_and_words(sage: Rig) -> None:
         assert "123456789012" not in refusal.value.response.text
 
 
+def test_a_status_that_http_has_no_class_for_is_an_error_of_the_engine(sage: Rig) -> None:
+    client = sage.serve("chat")
+    sage.engine.script.status = 799
+    with pytest.raises(openai.InternalServerError) as refusal:
+        chat(client)
+    assert refusal.value.status_code == 502
+
+
 def test_a_container_that_takes_too_long_is_an_error_504_that_says_why(sage: Rig) -> None:
     client = sage.serve("chat")
     sage.engine.script.delay, sage.sim.runtime.timeout = 5, 0.3
