@@ -181,6 +181,13 @@ def test_a_sagemaker_place_is_added_tested_and_changed(aws_sim: AwsSimulator, op
     assert AwsPlace.objects.get().bucket == "another-bucket"
 
 
+def test_the_overview_says_where_the_room_of_sagemaker_comes_from(aws_sim: AwsSimulator, operator: Client) -> None:
+    make_sagemaker_place(aws_sim)
+    shown = text_of(operator.get("/admin/"))
+    assert "AWS brings machines as endpoints ask for them" in shown
+    assert "Nothing is known of this place" not in shown
+
+
 def test_a_sagemaker_place_needs_an_account(operator: Client) -> None:
     answer = operator.post(ADD, {"name": "sm", "kind": "sagemaker", "workspace": "", "description": ""})
     assert "Choose an AWS account" in text_of(answer)
