@@ -64,8 +64,8 @@ def put_account(actor: Actor, row: AwsAccount, *, secret_access_key: str = "") -
         row.reach, row.reach_since, row.message, row.checked_at = Reach.UNKNOWN, timezone.now(), "", None
         after_commit(CHECK, str(row.uid))
     _save(row)
-    audit.record(actor, "change" if stored else "create", row, workspace=row.workspace,
-                 before=_audited(stored) if stored else None, after=_audited(row, is_new=bool(secret_access_key)))
+    audit.record(actor, "change" if stored else "create", row, before=_audited(stored) if stored else None,
+                 after=_audited(row, is_new=bool(secret_access_key)))
     return row
 
 
@@ -85,7 +85,7 @@ def delete_account(actor: Actor, row: AwsAccount) -> None:
     actor.require_operator()
     if row.places.exists():
         raise Conflict(_("%(name)s is still used by places: delete them first.") % {"name": row.name}, code="in_use")
-    audit.record(actor, "delete", row, workspace=row.workspace, before=_audited(row))
+    audit.record(actor, "delete", row, before=_audited(row))
     aws.forget(row)
     row.delete()
 
@@ -154,6 +154,9 @@ def _seen(row: AwsAccount, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _audited(row: AwsAccount, *, is_new: bool = False) -> dict[str, Any]:
-    """What the audit keeps: of the secret only whether there is one, and that it was entered."""
+    """What the audit keeps: of the secret only whether there is one, and that it was entered.
+
+    It belongs to no workspace, not even where the account does: how the portal signs in is the operators' to read.
+    """
     kind = "entered now" if is_new else "kept" if row.secret_access_key else ""
     return {**_seen(row, AUDITED), "credential": kind}

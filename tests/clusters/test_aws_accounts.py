@@ -133,6 +133,14 @@ def test_the_audit_tells_of_a_new_secret_and_never_which(cast: Cast) -> None:
     assert AwsAccount.objects.count() == 0
 
 
+def test_how_the_portal_signs_in_is_not_in_the_audit_of_a_workspace(cast: Cast) -> None:
+    row = make(cast)
+    services.change_account(cast.actor("operator"), row, workspace=cast.alpha)
+    services.delete_account(cast.actor("operator"), row)
+    assert not AuditEntry.objects.all().visible_to(cast.alice).filter(kind="clusters.awsaccount").exists()
+    assert AuditEntry.objects.all().visible_to(cast.operator).filter(kind="clusters.awsaccount").count() == 3
+
+
 def test_a_changed_way_in_is_unknown_until_it_is_tested(cast: Cast) -> None:
     row = make(cast)
     AwsAccount.objects.update(reach=Reach.OK)
