@@ -15,7 +15,7 @@ from .targets.base import Follow, Lack, Observation, ReplicaSeen
 class RowView:
     """The part of an endpoint's row that the judgement needs. `wanted_failed` marks an update that was given up.
 
-    `contested`: somebody outside changes again and again what the portal put back.
+    `contested`: somebody outside changes again and again what the portal put back. `ready`: the replicas that were ready.
     """
 
     wish: str
@@ -28,6 +28,7 @@ class RowView:
     settled: bool = False
     late: bool = False
     contested: bool = False
+    ready: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ def _on_the_way(row: RowView, seen: Observation, ready_new: int, ready_old: int)
     ready = ready_new + ready_old
     serving = row.serving if row.serving is not None else (row.wanted if ready_new else None)
     cause, message = _what_waits(row, seen, ready)
+    if _scales(row, seen, cause, ready):
+        return Verdict(Status.INSERVICE, Cause.NONE, _count(row, ready), ready=ready, serving=serving)
     if row.late and not ready:
         return Verdict(Status.STALLED, cause if cause != Cause.LOADING else Cause.DEADLINE, message, serving=None)
     if row.late or (row.settled and ready):
@@ -168,6 +171,16 @@ def _on_the_way(row: RowView, seen: Observation, ready_new: int, ready_old: int)
         return Verdict(Status.PENDING, cause, message)
     way = Status.UPDATING if row.serving is not None and (ready or row.status == Status.UPDATING) else Status.CREATING
     return Verdict(way, cause, message, ready=ready, serving=serving)
+
+
+def _scales(row: RowView, seen: Observation, cause: Cause, ready: int) -> bool:
+    """Whether only the autoscaler is at work: what it adds or takes away is no lack, what is lost is one."""
+    all_left = 0 < ready >= min(row.ready, row.replicas)
+    return (seen.wanted_replicas is not None and all_left and row.settled and row.status == Status.INSERVICE
+            and cause in _PASSING)
+
+
+_PASSING = frozenset({Cause.NONE, Cause.LOADING, Cause.REPLICAS_MISSING})
 
 
 def _what_waits(row: RowView, seen: Observation, ready: int) -> tuple[Cause, str]:

@@ -49,7 +49,7 @@ class Known(NamedTuple):
     def view(self) -> RowView:
         return RowView(self.wish, self.status, self.replicas, self.wanted or 0, self.serving, self.failed_at is not None,
                        self.failure or "", self.is_settled, bool(self.late),
-                       contested=bool(self.drift) and self.corrections >= MAX_CORRECTIONS)
+                       contested=bool(self.drift) and self.corrections >= MAX_CORRECTIONS, ready=self.ready)
 
 
 COLUMNS = (

@@ -134,4 +134,4 @@ def row_view(endpoint: Endpoint, *, late: bool) -> RowView:
         wish=endpoint.wish, status=endpoint.status, replicas=endpoint.replicas, wanted=wanted.number if wanted else 0,
         serving=endpoint.serving.number if endpoint.serving else None,
         wanted_failed=bool(wanted and wanted.failed_at), failure=wanted.failure if wanted else "",
-        settled=endpoint.is_settled, late=late, contested=endpoint.is_contested)
+        settled=endpoint.is_settled, late=late, contested=endpoint.is_contested, ready=endpoint.ready_replicas)
