@@ -34,7 +34,7 @@ def collect_leftovers(cluster: Cluster, grace: timedelta = GRACE) -> Collected:
     target = target_for(cluster)
     if not isinstance(target, Collects):
         return Collected()
-    found = target.collect(_known, grace)
+    found = target.collect(_known, _knew, grace)
     if found.told or found.deleted:
         log.warning("left over", extra={"place": cluster.name, "told": found.told, "deleted": found.deleted})
     return found
@@ -45,3 +45,9 @@ def _known() -> list[UUID]:
     rows = list(Endpoint.objects.values_list("uid", flat=True))
     forgotten = AuditEntry.objects.filter(verb="forget", kind=Endpoint._meta.label_lower) if rows else ()
     return [*rows, *(UUID(entry.object_uid) for entry in forgotten)]
+
+
+def _knew(uid: UUID) -> bool:
+    """Whether this database ever had it. One that was restored from before does not know what runs since: that stays."""
+    made = AuditEntry.objects.filter(verb="create", kind=Endpoint._meta.label_lower)
+    return made.filter(object_uid=str(uid)).exists()

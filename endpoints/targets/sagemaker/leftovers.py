@@ -48,8 +48,11 @@ class Collector:
     told: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
 
-    def collect(self, known: Callable[[], Collection[UUID]]) -> Collected:
-        """`known` are the uids of all rows, read after the listing: a row is there before its objects. Raises AwsError."""
+    def collect(self, known: Callable[[], Collection[UUID]], knew: Callable[[UUID], bool]) -> Collected:
+        """`known` are the uids of all rows, read after the listing: a row is there before its objects.
+
+        `knew` tells of one without a row whether it ever had one. Raises AwsError.
+        """
         things = self._listed()
         rows = set(known())
         digests = {names.digest_of(uid) for uid in rows}
@@ -57,7 +60,8 @@ class Collector:
         still = {thing.name for thing in things if thing.kind == "Endpoint"}
         for thing in strange:
             tags = self.calls.tags(thing.arn)
-            if tags.get(names.OWNER) == names.owner() and names.uid_of(tags) not in (None, *rows):
+            uid = names.uid_of(tags)
+            if tags.get(names.OWNER) == names.owner() and uid is not None and uid not in rows and knew(uid):
                 self._second_sighting(thing, tags, still)
         return Collected(tuple(self.told), tuple(self.deleted))
 

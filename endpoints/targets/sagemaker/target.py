@@ -115,9 +115,11 @@ class SageMakerTarget:
         with told():
             remove(self._calls, self._memory, spec)
 
-    def collect(self, known: Callable[[], Collection[UUID]], grace: timedelta) -> Collected:
+    def collect(
+        self, known: Callable[[], Collection[UUID]], knew: Callable[[UUID], bool], grace: timedelta,
+    ) -> Collected:
         with told():
-            return Collector(self._calls, grace).collect(known)
+            return Collector(self._calls, grace).collect(known, knew)
 
     def find_drift(self, specs: Iterable[Spec]) -> dict[UUID, tuple[FieldChange, ...]]:
         with told():

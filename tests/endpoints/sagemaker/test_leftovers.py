@@ -13,6 +13,7 @@ from endpoints import services
 from endpoints.models import Endpoint
 from endpoints.targets.base import TargetError
 from endpoints.targets.sagemaker import names
+from portal.tenancy.models import AuditEntry
 from tests.aws import make_sagemaker_place
 from tests.cast import Cast
 from tests.endpoints.sagemaker.play import fresh, in_service, left, new_endpoint
@@ -81,6 +82,16 @@ def test_what_another_portal_made_stays(sim: AwsSimulator, place: Cluster, cast:
         if lost in arn:
             tags.update(change)
     assert services.collect_leftovers(place, NONE).deleted == ()
+
+
+def test_what_a_restored_database_never_knew_stays(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
+    """An endpoint that was made after the backup still serves, and its row is only missing."""
+    in_service(sim, new_endpoint(cast, place))
+    lost = forgotten(sim, place, cast)
+    AuditEntry.objects.filter(object_label__contains="lost").delete()
+    found = services.collect_leftovers(place, NONE)
+    assert (found.told, found.deleted) == ((), ())
+    assert f"endpoint {lost}" in left(sim)
 
 
 def test_what_was_forgotten_with_its_place_stays(sim: AwsSimulator, place: Cluster, cast: Cast) -> None:
