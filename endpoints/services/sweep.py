@@ -20,7 +20,7 @@ from django.utils import timezone
 from clusters.models import Cluster
 from endpoints.judge import judge, step_towards
 from endpoints.models import Backend, Endpoint
-from endpoints.states import ENDS_AN_ATTEMPT, Cause, Status
+from endpoints.states import ENDS_AN_ATTEMPT, Cause, Status, Wish
 from endpoints.targets import target_for
 from endpoints.targets.base import Follow, Observation, TargetError
 from portal.tenancy import heartbeat
@@ -67,6 +67,9 @@ def look_at_cluster(cluster_id: int) -> int:
     except TargetError as error:
         log.info("a place can't be looked at", extra={"cluster": cluster.name, "cause": error.code})
         postpone(claimed, error)
+        if error.code == Cause.NO_KIND:  # No look will ever show those that go: a step takes away what there may be.
+            for pk in Endpoint.objects.filter(pk__in=claimed[:BATCH], wish=Wish.DELETED).values_list("pk", flat=True):
+                after_commit("endpoints.tasks.reconcile_endpoint", pk)
         return 0
     end, steps = time.monotonic() + PASS_SECONDS, 0
     for batch in _batches(claimed):

@@ -111,8 +111,9 @@ def remove(kube: Kube, place: HyperPodPlace, spec: Spec) -> None:
 
 
 def _remove(kube: Kube, place: HyperPodPlace, spec: Spec) -> list[str]:
-    """What is still there."""
-    bundle = Bundle(kube, kinds_in(place), spec)
+    """What is still there. Of a kind that the cluster does not know there is nothing: its CRD took all of them along."""
+    kinds = {kind: read for kind, read in kinds_in(place).items() if kind not in SCALED or kube.has(kind)}
+    bundle = Bundle(kube, kinds, spec)
     there = bundle.live()
     for key, known in there.items():
         bundle.drop(key, known)

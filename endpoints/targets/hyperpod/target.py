@@ -50,6 +50,8 @@ class HyperPodTarget:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
+        # What a step of this very object has found gone, so that the look after it has nothing to ask.
+        self._gone: set[UUID] = set()
 
     @cached_property
     def _kube(self) -> Kube:
@@ -92,6 +94,7 @@ class HyperPodTarget:
             return checks_of(self.cluster, self._kube, self._place, self._here(spec), model)
 
     def apply(self, spec: Spec) -> None:
+        self._gone.discard(spec.uid)
         with told():
             made, here, workspace = self._made(spec), self._here(spec), _workspace_of(spec)
             try:
@@ -106,12 +109,15 @@ class HyperPodTarget:
                 raise
 
     def observe(self, uids: Collection[UUID] | None = None) -> dict[UUID, Observation]:
+        if uids is not None and self._gone.issuperset(uids):
+            return {}
         with told():
             return observe(self._kube, self._place, self._doors(), uids)
 
     def remove(self, spec: Spec) -> None:
         with told():
             steps.remove(self._kube, self._place, spec)
+        self._gone.add(spec.uid)
 
     def find_drift(self, specs: Iterable[Spec]) -> dict[UUID, tuple[FieldChange, ...]]:
         with told():

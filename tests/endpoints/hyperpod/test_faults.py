@@ -78,6 +78,8 @@ def test_a_cluster_without_the_operator_is_the_places_fault(cast: Cast) -> None:
         sweep(endpoint.cluster)
         endpoint.refresh_from_db()
         assert endpoint.status == Status.PENDING
+        services.delete(cast.actor("alice"), endpoint)
+        gone(endpoint)
 
 
 def test_an_endpoint_that_serves_is_looked_at_too(cast: Cast, place: Cluster, pod_sim: Simulator) -> None:
