@@ -333,13 +333,8 @@ class Collected:
 class Collects(Protocol):
     """A place where things of ours can be left over that no listing of endpoints shows."""
 
-    def collect(
-        self, known: Callable[[], Collection[UUID]], knew: Callable[[UUID], bool], grace: timedelta,
-    ) -> Collected:
-        """Take away what belongs to none of `known`, was one of ours by `knew`, and was seen `grace` ago as well.
-
-        Raises TargetError.
-        """
+    def collect(self, known: Callable[[], Collection[UUID]], knew: Callable[[UUID], bool], grace: timedelta) -> Collected:
+        """Take away what belongs to none of `known`, but `knew` it, and was seen `grace` ago as well. Raises TargetError."""
 
 
 @runtime_checkable
