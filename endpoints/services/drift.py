@@ -15,7 +15,7 @@ from clusters.models import Cluster
 from clusters.states import KUBERNETES_KINDS, ClusterKind
 from endpoints.models import Endpoint, Event
 from endpoints.planning.paths import IGNORED, REPLICAS
-from endpoints.states import MAX_CORRECTIONS, SERVING, Cause, DriftPolicy, Wish
+from endpoints.states import ENDS_AN_ATTEMPT, MAX_CORRECTIONS, SERVING, Cause, DriftPolicy, Status, Wish
 from endpoints.targets import target_for
 from endpoints.targets.base import FieldChange, FindsDrift, Spec, TargetError
 from portal.tenancy import audit
@@ -46,10 +46,12 @@ def ring_for_drift() -> int:
 
 
 def find_drift(cluster: Cluster) -> int:
-    """Look at every endpoint of a place that serves; how many differ from what they should be. A failed look says nothing."""
+    """Look at every endpoint of a place that serves; how many differ from what they should be. A failed look says nothing,
+    and what the place has refused differs by nobody's doing.
+    """
     rows = {row.uid: row for row in Endpoint.objects.filter(
         cluster=cluster, wish=Wish.RUNNING, status__in=SERVING, observed_generation=F("generation"),
-    ).select_related(*RELATED)}
+    ).exclude(status=Status.DEGRADED, cause__in=ENDS_AN_ATTEMPT).select_related(*RELATED)}
     target = target_for(cluster)
     if not rows or not isinstance(target, FindsDrift):
         return 0

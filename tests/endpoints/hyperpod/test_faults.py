@@ -289,6 +289,8 @@ def test_a_wish_beside_the_replicas_that_is_refused_stays_refused(cast: Cast, pl
         sweep(place)
     row.refresh_from_db()
     assert (row.status, row.cause, fault.hits) == (Status.DEGRADED, Cause.POLICY, asked)
+    assert services.find_drift(place) == 0
+    assert fault.hits == asked, "nobody has changed anything"
     assert Backend.objects.filter(endpoint=row).exists(), "it serves all the same"
     pods_seen = pods(pod_sim, row)
     ill = pod_sim.pods_fail(name=f"{row.external_name}-*", as_="notready")
