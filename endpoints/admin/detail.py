@@ -14,8 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from clusters.models import Engine
-from clusters.states import COLOURS as PHASE_COLOURS
 from clusters.states import AWS_KINDS, HEARTBEAT, ClusterKind, Phase
+from clusters.states import COLOURS as PHASE_COLOURS
 from endpoints import services
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.states import COLOURS, Status

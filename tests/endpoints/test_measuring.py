@@ -47,7 +47,7 @@ def test_plain_numbers_are_averaged_and_what_is_not_kept_is_none() -> None:
 
 
 def test_text_of_another_format_is_refused() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="html"):
         read_figures(["<html>not found</html>"])
 
 
@@ -55,7 +55,8 @@ def test_cloudwatch_is_asked_once_for_every_metric_and_variant() -> None:
     asked = queries("chat-1", ["a", "b"])
     assert len(asked) == 8
     assert len({one["Id"] for one in asked}) == 8
-    assert {dimension["Value"] for one in asked for dimension in one["MetricStat"]["Metric"]["Dimensions"]} == {"chat-1", "a", "b"}
+    dimensions = [each for one in asked for each in one["MetricStat"]["Metric"]["Dimensions"]]
+    assert {each["Value"] for each in dimensions} == {"chat-1", "a", "b"}
 
 
 def test_variants_are_added_up_and_microseconds_become_milliseconds() -> None:
