@@ -146,6 +146,8 @@ def _around(spec: Spec, place: PlaceView, listed: list[Body]) -> Body:
     if "AsyncInferenceConfig" in options:
         wished = options["AsyncInferenceConfig"]
         output = {"S3OutputPath": _folder(place, "async", spec), **wished.get("OutputConfig", {})}
+        # Without it a failure is told to nobody, and the gateway would wait for an answer that never comes.
+        output.setdefault("S3FailurePath", f"{output['S3OutputPath'].rstrip('/')}/failures/")
         found["AsyncInferenceConfig"] = {**wished, "OutputConfig": output}
     if "MetricsConfig" in options:
         found["MetricsConfig"] = options["MetricsConfig"]

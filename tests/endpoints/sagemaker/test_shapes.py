@@ -99,6 +99,9 @@ def test_an_asynchronous_endpoint_names_its_bucket(sim: AwsSimulator, place: Clu
     endpoint = in_service(sim, new_endpoint(cast, place, options={"AsyncInferenceConfig": {}}))
     backend = Backend.objects.get(endpoint=endpoint)
     assert backend.url.endswith(f"/{endpoint.external_name}?async={place.aws.bucket}")
+    config = next(iter(sim.here().configs.values())).asked
+    output = config["AsyncInferenceConfig"]["OutputConfig"]
+    assert output["S3FailurePath"] == f"{output['S3OutputPath']}failures/"
 
 
 COMPONENT: dict[str, Any] = {"InferenceComponent": {}}
