@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -48,6 +49,8 @@ def import_hyperpod(
 
 @retry_tx
 def _write(actor: Actor, place: Cluster, side: AwsPlace, found: Described, eks: Eks) -> Cluster:
+    # Imports by one account follow each other on every database: the second sees what the first has made.
+    AwsAccount.objects.filter(pk=side.account_id).update(account_id=F("account_id"))
     there = AwsPlace.objects.filter(hyperpod_arn=found.arn).select_related("cluster").first()
     if there is not None:
         raise Conflict(_("This cluster is the place %(name)s already.") % {"name": there.cluster}, code="imported")
