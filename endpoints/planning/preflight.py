@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 from endpoints.targets.base import Check, ModelFacts, RevisionSpec, Spec
 from endpoints.targets.kubernetes.weights import cache_bytes
+from models_catalog.choices import EngineKind
 from models_catalog.registries import registry_of, wants_login
 from models_catalog.sizing import Fit, Shape, fit
 
@@ -72,6 +73,14 @@ def _login(spec: Spec, _facts: Facts) -> Check | None:
     return Check("login", None, _("%(registry)s seldom gives an image without a login, and release %(release)s has none. Enter "
                                   "one there, unless the nodes may pull by themselves.") % {
         "registry": registry, "release": wanted.release})
+
+
+def code_check(spec: Spec) -> Check | None:
+    """LMI's handlers run a ``model.py`` that lies beside the weights (djl-serving, custom_formatter_handling.py)."""
+    if spec.wanted.engine != EngineKind.LMI:
+        return None
+    return Check("code", None, _("LMI runs a model.py that lies beside the weights in %(location)s: deploy only weights that "
+                                 "you trust.") % {"location": spec.wanted.artifact_location})
 
 
 def _token(spec: Spec, facts: Facts) -> Check | None:
@@ -244,5 +253,6 @@ def _matches(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
 
 Rule = Callable[[Spec, Facts], Check | None]
 # Those of every place with a Kubernetes API, and what comes on top in a cluster of one's own.
-SHARED: tuple[Rule, ...] = (_reach, _name, _image, _login, _token, _simulated, _memory, _room, _quota)
+SHARED: tuple[Rule, ...] = (
+    _reach, _name, _image, _login, lambda spec, _facts: code_check(spec), _token, _simulated, _memory, _room, _quota)
 RULES: tuple[Rule, ...] = (*SHARED, _abilities, storage)

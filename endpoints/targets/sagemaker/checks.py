@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from clusters.drivers.aws_errors import AwsError, AwsProblem
 from clusters.instances import InstanceType, hourly_cost, instance_type, no_price
-from endpoints.planning.preflight import memory_check
+from endpoints.planning.preflight import code_check, memory_check
 from endpoints.targets.base import Check, ModelFacts, Spec
 from models_catalog.choices import ArtifactKind
 
@@ -23,7 +23,7 @@ def checks(calls: Calls, place: PlaceView, spec: Spec, model: ModelFacts) -> tup
     """The red ones first. Raises TargetError for a wish that can't be rendered, and AwsError."""
     made = bodies_of(spec, place)
     found = [*_names(spec, made), *_instances(spec, made, model), *_weights(calls, spec, model), *_quota(spec, made),
-             *_cost(spec, place, made)]
+             *_cost(spec, place, made), *filter(None, [code_check(spec)])]
     return tuple(sorted(found, key=lambda check: {False: 0, None: 1, True: 2}[check.ok]))
 
 

@@ -108,6 +108,13 @@ def test_the_sum_is_shown_with_the_models_own_figures() -> None:
     assert lines[3].endswith("of 128.8 GiB that the engine may take of 140.0 GiB")
 
 
+def test_code_that_comes_with_weights_is_warned_of_where_the_engine_runs_it() -> None:
+    assert "code" not in {check.name for check in preflight(SPEC, FACTS)}
+    warned = of(revised(engine="lmi", artifact_kind="s3", artifact_location="s3://models/small/"), FACTS, "code")
+    assert warned.ok is None
+    assert "model.py" in warned.sentence
+
+
 def test_a_copy_of_the_weights_needs_no_token() -> None:
     spec = revised(weights=Weights("copy"))
     names = {check.name for check in preflight(spec, replace(FACTS, model=ModelFacts(SHAPE, 131_072, gated=True)))}
