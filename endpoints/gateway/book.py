@@ -74,8 +74,8 @@ class Book:
             series.first_byte.observe(call.first_byte)
         if call.key is not None:
             self._used.add(call.key.id)
-        if call.key is not None and call.endpoint is not None:
-            self._add(call, call.key.id, call.endpoint.endpoint_id, call.key.workspace_id)
+        if call.key is not None and call.target is not None:
+            self._add(call, call.key.id, call.target.endpoint_id, call.key.workspace_id)
         if log.isEnabledFor(logging.INFO):
             self._lines.append(_line(call, seconds))
             if len(self._lines) >= LINES_AT_ONCE:
@@ -148,6 +148,6 @@ def _line(call: Call, seconds: float) -> bytes:
         partial=call.usage.is_partial)
     if call.key is not None:
         line.key, line.workspace = call.key.public_id, call.key.workspace_id
-    if call.endpoint is not None:
-        line.endpoint = call.endpoint.endpoint_id
+    if call.target is not None:
+        line.endpoint = call.target.endpoint_id
     return msgspec.json.encode(line) + b"\n"

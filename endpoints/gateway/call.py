@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .limits import Usage
-from .snapshot import Key, Route
+from .snapshot import Key, Route, Target
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,7 +39,9 @@ class Call:
     started: float
     request_id: bytes = b""
     key: Key | None = None
-    endpoint: Route | None = None
+    model: Route | None = None
+    target: Target | None = None
+    slot: int = -1
     status: int = 0
     first_byte: float = 0.0
     usage: Usage = field(default_factory=Usage)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 import msgspec
@@ -15,35 +14,21 @@ from .call import CLIENT_GONE, Call, ClientGone, HangUpWatch, Message, Receive, 
 from .config import Config, from_environment
 from .connection import TooSlow, UpstreamError
 from .credentials import credential
-from .errors import CLOSE, GatewayError, bad_body, not_ready, unknown_model
-from .limits import Ask, Limits, Unlimited, Usage
+from .doors import DOORS, Door
+from .errors import CLOSE, GatewayError, bad_body, unknown_model
+from .limits import Limits, Unlimited, Usage
 from .metrics import IN_FLIGHT, SNAPSHOT_AGE
 from .registry import Registry
 from .relay import failure, relay
-from .replica import Request
+from .replica import Exchange
 from .snapshot import Route
-from .tap import StreamTap
 from .upstream import Upstreams
+from .work import Work
 
 log = logging.getLogger(__name__)
 
 MODELS = "/v1/models"
 MAX_HEADER_BYTES = 64 * 1024
-NOT_READY_SECONDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A route to the engines. `has_usage_option`: a stream tells its usage only when asked; it ends with [DONE]."""
-
-    path: str
-    has_usage_option: bool = False
-
-
-DOORS = {door.path: door for door in (
-    Door("/v1/chat/completions", has_usage_option=True), Door("/v1/completions", has_usage_option=True),
-    Door("/v1/embeddings"), Door("/v1/responses"), Door("/v1/rerank"), Door("/v1/score"),
-)}
 
 
 class Gateway:
@@ -52,7 +37,7 @@ class Gateway:
     def __init__(self, *, config: Config | None = None, limits: Limits | None = None) -> None:
         self._config = config or from_environment()
         self._limits = limits or Unlimited()
-        self._registry = Registry(self._config.refresh_seconds)
+        self._registry = Registry(self._config.refresh_seconds, follow=self._limits.follow)
         self._upstreams = Upstreams(self._config)
         self._watches: dict[HangUpWatch, Call] = {}
         self._ticker: asyncio.Task[None] | None = None
@@ -61,6 +46,7 @@ class Gateway:
     async def start(self) -> None:
         """Read keys and routes for the first time; a database that is away does not keep the portal down."""
         await self._registry.start()
+        await self._limits.start()
         SNAPSHOT_AGE.set_function(lambda: self._registry.age)
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
 
@@ -69,6 +55,7 @@ class Gateway:
         if self._ticker is not None:
             self._ticker.cancel()
         await self._registry.stop()
+        await self._limits.stop()
         await self.book.close()
         self._upstreams.close()
 
@@ -136,34 +123,23 @@ class Gateway:
 
     async def _infer(self, call: Call, door: Door) -> None:
         raw = await self._read_body(call)
-        body = bodies.parse(raw)
-        name = bodies.check_fields(body)
-        assert call.key is not None
-        route = call.endpoint = self._registry.snapshot.route(call.key, name)
-        if route is None:
-            raise unknown_model(name)
-        if not route.addresses:
-            raise not_ready(name, route.status, route.reason, NOT_READY_SECONDS)
-        call.is_stream = body.get("stream") is True
-        hide_usage = call.is_stream and door.has_usage_option and _ask_for_usage(body)
-        tap = StreamTap(hide_usage=hide_usage, ends_with_done=door.has_usage_option)
-        limit = body.get("max_completion_tokens") or body.get("max_tokens")
-        place = self._limits.reserve(Ask(call.key, route, len(raw), limit))
+        work = Work(call, door, raw, self._registry.snapshot)
+        call.is_stream = work.is_stream
+        place = self._limits.try_reserve(work.ask) or await self._limits.reserve(work.ask)
         try:
-            request = Request(door.path, call.headers_up(), bodies.serialise(body), call.is_stream)
-            await self._forward(call, request, route, tap)
+            await self._forward(call, work)
         finally:
             place.settle(call.usage)
 
-    async def _forward(self, call: Call, request: Request, route: Route, tap: StreamTap) -> None:
+    async def _forward(self, call: Call, work: Work) -> None:
         """Send, relay, and stop the engine's work when the caller is gone. Raises ClientGone, GatewayError."""
         watch = HangUpWatch(call.receive)
         self._watches[watch] = call
         try:
-            exchange = await self._upstreams.exchange(route.addresses, request)
+            exchange = await self._exchange(call, work)
             call.first_byte = asyncio.get_running_loop().time() - call.started
             try:
-                await relay(call, exchange, tap)
+                await relay(call, exchange, work.tap())
             finally:
                 exchange.end()
         except UpstreamError as error:
@@ -177,6 +153,22 @@ class Gateway:
         finally:
             watch.end()
             del self._watches[watch]
+
+    async def _exchange(self, call: Call, work: Work) -> Exchange:
+        """The first good answer of the route's endpoints; the last one's, whatever it is. Raises UpstreamError."""
+        last = work.targets[-1]
+        for target in work.targets:
+            call.target = target
+            try:
+                exchange = await self._upstreams.exchange(target.addresses, work.request(target))
+            except UpstreamError:
+                if target is last:
+                    raise
+                continue
+            if exchange.connection.status < 500 or target is last:
+                return exchange
+            exchange.end()
+        raise AssertionError("a route has at least one target")
 
     async def _read_body(self, call: Call) -> bytes:
         """The body, at most 4 MiB of JSON, sent in reasonable time. Raises ClientGone, GatewayError."""
@@ -253,14 +245,7 @@ def _label(path: str) -> str:
 
 def _model(route: Route) -> dict[str, object]:
     return {"id": route.public_name, "object": "model", "created": route.created, "owned_by": "inference-portal",
-            "ready": bool(route.addresses)}
-
-
-def _ask_for_usage(body: bodies.Body) -> bool:
-    """Make a stream end with its usage; whether the caller had not asked for that."""
-    options = body.get("stream_options") or {}
-    body["stream_options"] = {**options, "include_usage": True}
-    return options.get("include_usage") is not True
+            "ready": route.is_ready}
 
 
 def _uncancel() -> None:

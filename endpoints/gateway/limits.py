@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from .snapshot import Key, Route
+from .snapshot import Key, Price, Route, Snapshot
 
 
 @dataclass(slots=True)
@@ -14,17 +14,19 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
     is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is known before a call: who wants which endpoint, how many bytes of prompt, at most how many new tokens."""
+    """What is known before a call: who wants which model, how many bytes of prompt, at most how many new tokens."""
 
     key: Key
     route: Route
     body_bytes: int
     max_tokens: int | None
+    price: Price | None = None
 
 
 class Reservation(Protocol):
@@ -33,35 +35,41 @@ class Reservation(Protocol):
 
 
 class Limits(Protocol):
-    def reserve(self, ask: Ask) -> Reservation:
-        """Take the call's place in every limit on its chain. Raises GatewayError (429) where one is reached."""
+    def try_reserve(self, ask: Ask) -> Reservation | None:
+        """Take the call's place in every limit on its chain; None where only the shared store can tell."""
+
+    async def reserve(self, ask: Ask) -> Reservation:
+        """As `try_reserve`, asking the store where needed. Raises GatewayError (429) where a limit is reached."""
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """New rules count from now on."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
-@dataclass(slots=True)
-class _Place:
-    owner: Unlimited
-    endpoint_id: int
-
+class _NoPlace:
     def settle(self, usage: Usage) -> None:
-        self.owner.leave(self.endpoint_id, usage)
+        """Nothing was reserved."""
 
 
-@dataclass
 class Unlimited:
-    """Admits everything; knows how many calls are in flight at each endpoint and how many tokens went through."""
+    """Admits everything."""
 
-    in_flight: dict[int, int] = field(default_factory=dict)
-    tokens: int = 0
+    _place = _NoPlace()
 
-    def reserve(self, ask: Ask) -> Reservation:
-        endpoint_id = ask.route.endpoint_id
-        self.in_flight[endpoint_id] = self.in_flight.get(endpoint_id, 0) + 1
-        return _Place(self, endpoint_id)
+    def try_reserve(self, ask: Ask) -> Reservation | None:
+        return self._place
 
-    def leave(self, endpoint_id: int, usage: Usage) -> None:
-        left = self.in_flight[endpoint_id] - 1
-        if left:
-            self.in_flight[endpoint_id] = left
-        else:
-            del self.in_flight[endpoint_id]
-        self.tokens += usage.prompt_tokens + usage.completion_tokens
+    async def reserve(self, ask: Ask) -> Reservation:
+        return self._place
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """There are no rules."""
+
+    async def start(self) -> None:
+        """There is no store."""
+
+    async def stop(self) -> None:
+        """There is no store."""

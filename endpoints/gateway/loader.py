@@ -17,14 +17,14 @@ from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.models import ApiKey, Membership
 from portal.tenancy.roles import ROLE_MAY, Role, Verb, scopes_may
 
-from .snapshot import Address, Key, Route, Snapshot
+from .snapshot import Address, Key, Route, Snapshot, Target, Way
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 BackendRow = tuple[Any, ...]  # the values of BACKEND_FIELDS
 KEY_FIELDS = ("id", "public_id", "digest", "workspace_id", "scopes", "model_names", "expires_at",
-              "created_by__is_superuser", "role")
+              "created_by__is_superuser", "role", "created_by_id")
 BACKEND_FIELDS = ("uid", "url", "token", "ca", "client_certificate", "client_key", "host")
 ROUTE_FIELDS = ("id", "workspace_id", "public_name", "status", "message", "created_at")
 BATCH = 500
@@ -88,8 +88,9 @@ class Loader:
         self._addresses = seen
         routes: dict[int, dict[str, Route]] = {}
         for pk, workspace_id, name, status, message, created_at in endpoints:
+            target = Target(pk, name, status, message, tuple(behind.get(pk, ())))
             routes.setdefault(workspace_id, {})[name] = Route(
-                pk, workspace_id, name, status, message, int(created_at.timestamp()), tuple(behind.get(pk, ())))
+                0, workspace_id, name, int(created_at.timestamp()), (Way(target),))
         return routes
 
     def _address(self, seen: dict[BackendRow, Address], row: BackendRow) -> Address | None:
@@ -127,8 +128,8 @@ def _key_rows(which: Q) -> Iterable[tuple[Any, ...]]:
 
 def _keys(rows: Iterable[tuple[Any, ...]]) -> dict[str, Key]:
     found = {}
-    for pk, public_id, digest, workspace_id, scopes, names, expires_at, is_superuser, role in rows:
+    for pk, public_id, digest, workspace_id, scopes, names, expires_at, is_superuser, role, member_id in rows:
         held = ROLE_MAY.get(Role.OWNER if is_superuser else role, frozenset())
-        found[public_id] = Key(pk, public_id, digest, workspace_id, Verb.USE in held & scopes_may(scopes),
+        found[public_id] = Key(pk, public_id, digest, workspace_id, member_id, Verb.USE in held & scopes_may(scopes),
                                frozenset(names), expires_at.timestamp() if expires_at else None)
     return found

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from .credentials import opens
@@ -34,8 +34,10 @@ class _Lookups:
 class Registry:
     """Who may call what. All methods belong to the event loop; the database is read in one thread."""
 
-    def __init__(self, refresh_seconds: float, loader: Loader | None = None) -> None:
+    def __init__(self, refresh_seconds: float, loader: Loader | None = None, *,
+                 follow: Callable[[Snapshot], None] | None = None) -> None:
         self.snapshot = Snapshot()
+        self._follow = follow
         self._refresh_seconds = refresh_seconds
         self._loader = loader or Loader()
         self._read_at = float("-inf")
@@ -68,12 +70,16 @@ class Registry:
         """Read everything again; on a lost database keep what is known, which then grows old."""
         started = time.monotonic()
         try:
-            self.snapshot = await self._in_thread(self._loader.load)
+            found = await self._in_thread(self._loader.load)
         except DatabaseAway as error:
             log.warning("gateway can't read the database", extra={"error": str(error)})
             return
         self._read_at = started
         self._refused.clear()
+        if found is not self.snapshot:
+            self.snapshot = found
+            if self._follow is not None:
+                self._follow(found)
 
     async def authenticate(self, public_id: str, digest: str) -> Key:
         """The key that these belong to. Raises GatewayError: 401, or 503 while nobody can tell."""
@@ -112,7 +118,7 @@ class Registry:
             waiting.done.set_exception(away())
             waiting.done.exception()  # marks it as seen where every waiter has hung up
             return
-        self.snapshot = Snapshot({**self.snapshot.keys, **found}, self.snapshot.routes) if found else self.snapshot
+        self.snapshot = replace(self.snapshot, keys={**self.snapshot.keys, **found}) if found else self.snapshot
         waiting.done.set_result(found)
 
     async def _keep_fresh(self) -> None:

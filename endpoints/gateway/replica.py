@@ -80,6 +80,8 @@ class Request:
     headers: bytes = field(repr=False)  # signatures and bearers of the portal's among them
     body: bytes = field(repr=False)
     is_stream: bool = False
+    affinity: str = ""  # how to choose among the replicas: "", "session" or "prefix"
+    session: bytes = field(default=b"", repr=False)
 
 
 class Replica:

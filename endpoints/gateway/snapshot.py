@@ -19,6 +19,7 @@ class Key:
     public_id: str
     digest: str
     workspace_id: int
+    member_id: int
     may_call: bool
     model_names: frozenset[str]
     expires_at: float | None
@@ -59,29 +60,89 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """An endpoint that should run: the name that callers write, and who answers now."""
+class Price:
+    """Micro-units of the installation's currency a token, which is the same as whole units a million tokens."""
+
+    prompt: float
+    completion: float
+    cached: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An endpoint that should run: what its engine calls itself, and who answers now."""
 
     endpoint_id: int
-    workspace_id: int
     public_name: str
     status: str
     reason: str
-    created: int
     addresses: tuple[Address, ...]
+    affinity: str = ""  # how calls choose among the addresses: "", "session" or "prefix"
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A target and its share of the calls, relative to the other ways of the same route."""
+
+    target: Target
+    weight: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the calls for one model name of a workspace go. `id` is 0 for an endpoint's own name."""
+
+    id: int
+    workspace_id: int
+    public_name: str
+    created: int
+    ways: tuple[Way, ...]
+    fallbacks: tuple[Target, ...] = ()
+    is_sticky: bool = False
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return (*[way.target for way in self.ways], *self.fallbacks)
+
+    @property
+    def is_ready(self) -> bool:
+        return any(target.addresses for target in self.targets)
+
+    def pick(self, session: bytes = b"") -> list[Target]:
+        """The ready targets in the order in which to try them; empty when none is ready."""
+        return [target for target in self.targets if target.addresses]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Limits of one subject on calls. A member, key or model of 0 or "" is any; a quantity of None is not limited."""
+
+    id: int
+    workspace_id: int
+    member_id: int = 0
+    key_id: int = 0
+    model_name: str = ""
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    tokens_per_month: int | None = None
+    money_per_month: int | None = None  # micro-units
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     keys: Mapping[str, Key] = field(default_factory=dict)
     routes: Mapping[int, Mapping[str, Route]] = field(default_factory=dict)
+    rules: Mapping[int, tuple[Rule, ...]] = field(default_factory=dict)
 
     def route(self, key: Key, model: str) -> Route | None:
-        """The endpoint of this exact name that `key` may call; None for all others, whatever the reason."""
+        """The route of this exact name that `key` may call; None for all others, whatever the reason."""
         return self.routes.get(key.workspace_id, {}).get(model) if key.allows(model) else None
 
     def routes_of(self, key: Key) -> list[Route]:
         return [route for name, route in self.routes.get(key.workspace_id, {}).items() if key.allows(name)]
 
     def addresses(self) -> set[Address]:
-        return {address for names in self.routes.values() for route in names.values() for address in route.addresses}
+        return {address for names in self.routes.values() for route in names.values() for target in route.targets
+                for address in target.addresses}

@@ -11,7 +11,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endpoints.gateway.limits import Ask, Unlimited, Usage
+from endpoints.gateway.limits import Usage
 from endpoints.gateway.loader import Loader, mark_used
 from endpoints.gateway.snapshot import Address
 from endpoints.gateway.tap import StreamTap, usage_in_tail, usage_of
@@ -100,7 +100,7 @@ def test_the_loader_reads_everything_in_three_queries(
     with django_assert_num_queries(3):
         snapshot = loader.load()
     assert set(snapshot.keys) == {row.public_id for row in rows}
-    assert snapshot.routes[cast.alpha.pk]["m"].addresses == (Address("http://127.0.0.1:9", "t0ken"),)
+    assert snapshot.routes[cast.alpha.pk]["m"].targets[0].addresses == (Address("http://127.0.0.1:9", "t0ken"),)
     assert loader.load() is snapshot
     Endpoint.objects.update(wish=Wish.STOPPED)
     assert loader.load().routes == {}
@@ -121,7 +121,7 @@ def test_the_loader_leaves_out_what_must_not_open_a_door(cast: Cast, endpoint: E
 
 def test_a_backend_whose_token_cannot_be_read_is_left_out(cast: Cast, endpoint: Endpoint) -> None:
     Backend.objects.update(url="http://127.0.0.1:10")  # the token is bound to the old address
-    assert Loader().load().routes[cast.alpha.pk]["m"].addresses == ()
+    assert Loader().load().routes[cast.alpha.pk]["m"].targets[0].addresses == ()
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "http://x:99999", "http://a b", "http://x\r\ny: z", "x"])
@@ -137,15 +137,3 @@ def test_last_use_is_one_statement(cast: Cast, django_assert_num_queries: Any) -
     with django_assert_num_queries(1):
         mark_used([row.pk for row in rows[:3]])
     assert ApiKey.objects.filter(last_used_at=None).count() == 2
-
-
-def test_limits_reserve_before_and_settle_after(cast: Cast, endpoint: Endpoint) -> None:
-    key = new_key(cast)
-    snapshot = Loader().load()
-    limits = Unlimited()
-    ask = Ask(snapshot.keys[key.public_id], snapshot.routes[cast.alpha.pk]["m"], 10, None)
-    places = [limits.reserve(ask), limits.reserve(ask)]
-    assert limits.in_flight == {endpoint.pk: 2}
-    for place in places:
-        place.settle(Usage(3, 4))
-    assert (limits.in_flight, limits.tokens) == ({}, 14)
