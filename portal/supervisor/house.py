@@ -15,6 +15,7 @@ from pathlib import Path
 from django.utils.translation import gettext as _
 
 from . import orphans
+from .logfile import Log, LogFile
 from .program import Child, Program
 
 TICK_SECONDS = 1.0
@@ -30,15 +31,19 @@ class CannotStart(Exception):
 
 
 class Supervisor:
-    """Starts `programs` and keeps them running. `deaf` names those that live but do no work; they are restarted."""
+    """Starts `programs` and keeps them running. `deaf` names those that live but do no work; they are restarted.
 
-    def __init__(self, programs: Sequence[Program], logs: Path, tell: Tell,
+    Each program has a file in `logs`; without such a folder their lines go to standard error.
+    """
+
+    def __init__(self, programs: Sequence[Program], logs: Path | None, tell: Tell,
                  deaf: Callable[[], Sequence[str]] | None = None, *, liveness_seconds: float = LIVENESS_SECONDS,
                  grace_seconds: float = GRACE_SECONDS) -> None:
-        logs.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self.children = {p.name: Child(p, logs, self._teller(p.name, tell)) for p in programs}
+        if logs is not None:
+            logs.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self.children = {p.name: Child(p, LogFile(logs / f"{p.name}.log") if logs else Log(), self._teller(p.name, tell))
+                         for p in programs}
         self.tell = tell
-        self.logs = logs
         self._deaf = deaf
         self._liveness_seconds, self._grace_seconds = liveness_seconds, grace_seconds
         self._strangers: frozenset[int] = frozenset()

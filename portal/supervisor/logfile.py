@@ -1,7 +1,9 @@
-"""Log files that never grow without end and never stop a process that writes to them."""
+"""Where a program's lines go: a file that never grows without end, or the supervisor's own standard error."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections import deque
 from pathlib import Path
 
@@ -10,14 +12,31 @@ KEPT = 3
 TAIL_LINES = 40
 
 
-class LogFile:
+class Log:
+    """Remembers the last lines, and hands all of them on to standard error: what a container's log is made of."""
+
+    def __init__(self) -> None:
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def write(self, line: bytes) -> None:
+        self.tail.append(line.decode(errors="replace").rstrip())
+        with contextlib.suppress(OSError):  # whoever read it has gone; the process goes on
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
+
+    @property
+    def last_line(self) -> str:
+        return next((line for line in reversed(self.tail) if line.strip()), "")
+
+
+class LogFile(Log):
     """Appends lines to `path`, and turns it over at `max_bytes`, keeping `kept` old ones."""
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> None:
+        super().__init__()
         self.path = path
         self.max_bytes = max_bytes
         self.kept = kept
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.lost = 0
 
     def write(self, line: bytes) -> None:
@@ -41,7 +60,3 @@ class LogFile:
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
-
-    @property
-    def last_line(self) -> str:
-        return next((line for line in reversed(self.tail) if line.strip()), "")

@@ -9,21 +9,24 @@ import shutil
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from .logfile import LogFile
+from .logfile import Log
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 STEADY_SECONDS = 60.0
 GROUP_SECONDS = 2.0
 KILL_SECONDS = 5.0
+DEAF_SECONDS = 15.0  # one that does no work has nothing to end in peace
 LAST_WORDS_SECONDS = 0.5
 LONGEST_LINE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `ready` is asked until it says yes; `stop_seconds` is the patience before SIGKILL."""
+    """What to run. `ready` is asked until it says yes; `stop_seconds` is the patience before SIGKILL.
+
+    `sockets` are the descriptors that each of its processes inherits; they stay open here while none runs.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -31,14 +34,15 @@ class Program:
     ready: Callable[[], Awaitable[bool]] | None = None
     stop_seconds: float = 10.0
     after_ready_of: str = ""
+    sockets: tuple[int, ...] = ()
 
 
 class Child:
     """A program's process, one after the other."""
 
-    def __init__(self, program: Program, logs: Path, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, program: Program, log: Log, tell: Callable[[str, str], None]) -> None:
         self.program = program
-        self.log = LogFile(logs / f"{program.name}.log")
+        self.log = log
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
         self.started_at = 0.0
@@ -77,7 +81,8 @@ class Child:
         try:
             self.process = await asyncio.create_subprocess_exec(
                 *tied_to_parent(self.program.argv), env={**os.environ, **self.program.environment},
-                stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=writing, start_new_session=True)
+                stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=writing, start_new_session=True,
+                pass_fds=self.program.sockets)
         finally:
             os.close(writing)
         copying = asyncio.create_task(self._copy(reading))
@@ -119,21 +124,21 @@ class Child:
     async def stop(self) -> None:
         """SIGTERM to the leader only, so that it can end its own children in order; then the group, then SIGKILL."""
         self._wanted = False
-        await self._end()
+        await self._end(self.program.stop_seconds)
 
     async def restart(self) -> None:
         """End the process; `keep_running` starts it again."""
-        await self._end()
+        await self._end(min(self.program.stop_seconds, DEAF_SECONDS))
 
-    async def _end(self) -> None:
+    async def _end(self, patience: float) -> None:
         process = self.process
         if process is None or process.returncode is not None:
             return
-        for send, patience in ((self._term_leader, self.program.stop_seconds), (self._term_group, GROUP_SECONDS),
+        for send, seconds in ((self._term_leader, patience), (self._term_group, GROUP_SECONDS),
                                (self._kill_group, KILL_SECONDS)):
             send(process.pid)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), patience)
+                await asyncio.wait_for(process.wait(), seconds)
                 return
 
     @staticmethod
