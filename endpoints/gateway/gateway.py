@@ -59,6 +59,11 @@ class Gateway:
         await self.book.close()
         self._upstreams.close()
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether keys and routes were read lately enough to decide with."""
+        return self._registry.is_fresh
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
         path = _path(scope)
