@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from .aws.address import EKS, SAGEMAKER, is_whole
+from .choice import Choice
 
 SCHEMES = ("http", "https", "tunnel", SAGEMAKER, EKS)
 PRINTABLE = re.compile(r"[\x21-\x7e]*\Z")
@@ -83,10 +84,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A target and its share of the calls, relative to the other ways of the same route."""
+    """A target and its share of the calls, relative to the other ways of the same route; one on trial is a canary."""
 
     target: Target
-    weight: int = 100
+    weight: float = 100.0
+    is_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,11 @@ class Route:
     ways: tuple[Way, ...]
     fallbacks: tuple[Target, ...] = ()
     is_sticky: bool = False
+    _choice: Choice[Target] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ready = [way for way in self.ways if way.target.addresses and way.weight > 0]
+        object.__setattr__(self, "_choice", Choice(ready, [one for one in self.fallbacks if one.addresses]))
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -107,11 +114,17 @@ class Route:
 
     @property
     def is_ready(self) -> bool:
-        return any(target.addresses for target in self.targets)
+        return bool(self.pick())
 
-    def pick(self, session: bytes = b"") -> list[Target]:
-        """The ready targets in the order in which to try them; empty when none is ready."""
-        return [target for target in self.targets if target.addresses]
+    def pick(self, session: bytes = b"") -> tuple[Target, ...]:
+        """The ready targets in the order in which to try them; empty when none is ready.
+
+        The first is drawn by weight, or for a sticky route by the session; then come the other ways, then the fallbacks.
+        """
+        only = self._choice.only
+        if only is not None:
+            return only
+        return self._choice.of(session) if session and self.is_sticky else self._choice.draw()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,8 @@ class Canary(models.Model):
 
     route = models.OneToOneField(Route, models.CASCADE, related_name="canary", verbose_name=_("route"))
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="canaries", verbose_name=_("endpoint"))
-    percent = models.PositiveSmallIntegerField(_("share in %"), default=5, validators=[MinValueValidator(1), MOST])
+    percent = models.PositiveSmallIntegerField(_("share in %"), default=5,
+                                               validators=[MinValueValidator(1), MaxValueValidator(99)])
     steps = models.JSONField(_("next steps"), default=list, blank=True)
     step_minutes = models.PositiveSmallIntegerField(
         _("minutes a step"), default=10, validators=[MinValueValidator(1), MaxValueValidator(1440)])
