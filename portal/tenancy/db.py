@@ -21,6 +21,8 @@ TOTAL_SECONDS = 5.0
 # what a server says that is just shutting down (1053, 1927).
 # A full disk too (1021, 1026, 1114): somebody makes room, and until then the caller is told to come again.
 RETRIED_CODES = {1213, 1205, 1020, 2006, 2013, 2002, 2003, 1053, 1927, 1021, 1026, 1114}
+# Said in answer to a COMMIT, these leave open whether it was done: the server may have died before its answer.
+UNKNOWN_AFTER_COMMIT = {2006, 2013, 1053, 1927}
 # SQLite has words only. A disk that takes no more bytes is "full", one with a limit or a quota an "I/O error".
 RETRIED_WORDS = ("database is locked", "database or disk is full", "disk I/O error")
 
@@ -39,7 +41,8 @@ def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
     """Run `function` in one transaction; on a passing error roll the whole block back and do it again.
 
     Inside an open transaction it only joins it: the outermost block is the one that is repeated.
-    Raises Unavailable (503) when it still fails after a few tries or five seconds.
+    Raises Unavailable (503) when it still fails after a few tries or five seconds, and at once where the connection was
+    lost in the commit: repeating what may be done already would make it twice, or refuse it as done by another.
     """
 
     @wraps(function)
@@ -49,13 +52,19 @@ def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
                 return function(*args, **kwargs)
         began = time.monotonic()
         for attempt in range(ATTEMPTS):
+            committing = False
             try:
                 with transaction.atomic():
-                    return function(*args, **kwargs)
+                    result = function(*args, **kwargs)
+                    committing = True
+                return result
             except DatabaseError as error:
                 if not is_passing(error):
                     raise
                 connection.close_if_unusable_or_obsolete()
+                if committing and error.args[:1] and error.args[0] in UNKNOWN_AFTER_COMMIT:
+                    raise Unavailable("The database went away before it said whether this was done. Look, then try "
+                                      "again.") from error
                 if attempt == ATTEMPTS - 1 or time.monotonic() - began > TOTAL_SECONDS:
                     raise Unavailable("The database is busy or restarting. Try again in a moment.") from error
                 time.sleep(0.05 * 2**attempt * (0.5 + random.random()))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.db.models import F, Sum
 
 from clusters.models import Claim, Cluster, Engine, Node
@@ -25,9 +25,9 @@ from endpoints.states import MAX_ATTEMPTS, Cause, Status
 from endpoints.targets.base import Observation
 from portal.tenancy import faults
 from portal.tenancy.db import retry_tx
-from portal.tenancy.errors import QuotaExceeded
-from portal.tenancy.models import Workspace
-from tests.cast import GIB, Cast, make_cast, make_cluster, make_host, make_profile
+from portal.tenancy.errors import QuotaExceeded, Unavailable
+from portal.tenancy.models import Limit, Workspace
+from tests.cast import GIB, Cast, make_cast, make_cluster, make_host, make_profile, set_limit
 from tests.endpoints.agent_play import clear_stopped, drain, report, serve, step
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -265,7 +265,7 @@ def in_threads(calls: list[Callable[[], Any]]) -> list[Any]:
 
 
 def test_parallel_creates_stop_exactly_at_the_limit(cast: Cast) -> None:
-    Workspace.objects.filter(pk=cast.alpha.pk).update(max_endpoints=5)
+    set_limit(cast.alpha, endpoints=5)
     cluster, profile, alice = make_cluster(), make_profile(), cast.actor("alice")
     answers = in_threads([
         lambda n=n: services.create(alice, cast.alpha, name=f"p{n}", cluster=cluster, profile=profile)  # type: ignore[misc]
@@ -320,10 +320,42 @@ def test_transactions_in_opposite_order_all_end_well(cast: Cast) -> None:
 def test_a_block_that_fails_half_way_leaves_nothing(cast: Cast) -> None:
     @retry_tx
     def half() -> None:
-        Workspace.objects.filter(pk=cast.alpha.pk).update(max_gpus=9)
+        set_limit(cast.alpha, gpus=9)
         raise QuotaExceeded("no")
 
     with transaction.atomic():
         with pytest.raises(QuotaExceeded):
             half()
-        assert Workspace.objects.get(pk=cast.alpha.pk).max_gpus is None
+        assert not Limit.objects.exists()
+
+
+def test_a_commit_whose_answer_is_lost_is_not_done_twice(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = connection._commit
+
+    def commit_and_lose_the_answer() -> None:
+        commit()
+        raise OperationalError(2013, "Lost connection to server during query")
+
+    @retry_tx
+    def bump() -> None:
+        Workspace.objects.filter(pk=cast.alpha.pk).update(claims_version=F("claims_version") + 1)
+
+    monkeypatch.setattr(connection, "_commit", commit_and_lose_the_answer)
+    with pytest.raises(Unavailable):
+        bump()
+    monkeypatch.undo()
+    assert Workspace.objects.get(pk=cast.alpha.pk).claims_version == 1
+
+
+def test_a_connection_that_is_lost_before_the_commit_is_made_anew(cast: Cast) -> None:
+    tries = []
+
+    @retry_tx
+    def bump() -> None:
+        Workspace.objects.filter(pk=cast.alpha.pk).update(claims_version=F("claims_version") + 1)
+        tries.append(1)
+        if len(tries) == 1:
+            raise OperationalError(2013, "Lost connection to server during query")
+
+    bump()
+    assert Workspace.objects.get(pk=cast.alpha.pk).claims_version == 1
