@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('uid', models.UUIDField(default=portal.tenancy.rows.new_uid, editable=False, unique=True, verbose_name='ID')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('public_name', models.CharField(help_text='What programs write as “model”. No endpoint of the workspace may have it.', max_length=128, validators=[django.core.validators.RegexValidator(re.compile('\\A[A-Za-z0-9](?:[A-Za-z0-9._/:+-]{0,126}[A-Za-z0-9])?\\Z'), 'Use up to 128 letters, digits and . _ / : + - inside; start and end with a letter or digit.')], verbose_name='model name for callers')),
+                ('public_name', models.CharField(help_text='What programs write as “model”. It goes before the own name of an endpoint.', max_length=128, validators=[django.core.validators.RegexValidator(re.compile('\\A[A-Za-z0-9](?:[A-Za-z0-9._/:+-]{0,126}[A-Za-z0-9])?\\Z'), 'Use up to 128 letters, digits and . _ / : + - inside; start and end with a letter or digit.')], verbose_name='model name for callers')),
                 ('public_key', models.CharField(editable=False, help_text='public_name in lower case', max_length=128)),
                 ('description', models.CharField(blank=True, default='', max_length=200, verbose_name='description')),
                 ('is_sticky', models.BooleanField(default=False, help_text='Calls of one session go to one endpoint for as long as it is ready.', verbose_name='keep sessions together')),

@@ -1,10 +1,22 @@
+from .alerts import SECRET_PREFIX, AlertChannel, AlertChannelQuerySet, Delivery, DeliveryQuerySet
 from .backend import Backend
 from .endpoint import Endpoint, EndpointQuerySet
 from .governance import TaskGovernance, TaskGovernanceQuerySet
 from .history import Event, Revision
 from .routes import Canary, CanaryState, Route, RouteChange, RouteQuerySet, RouteTarget, TargetRole
+from .traffic import (
+    FIRST_BYTE_BOUNDS,
+    SpoolPosition,
+    TokenPrice,
+    TokenPriceQuerySet,
+    TrafficMinute,
+    UsageHour,
+    UsageQuerySet,
+)
 
 __all__ = [
-    "Backend", "Canary", "CanaryState", "Endpoint", "EndpointQuerySet", "Event", "Revision", "Route", "RouteChange",
-    "RouteQuerySet", "RouteTarget", "TargetRole", "TaskGovernance", "TaskGovernanceQuerySet",
+    "FIRST_BYTE_BOUNDS", "SECRET_PREFIX", "AlertChannel", "AlertChannelQuerySet", "Backend", "Canary", "CanaryState",
+    "Delivery", "DeliveryQuerySet", "Endpoint", "EndpointQuerySet", "Event", "Revision", "Route",
+    "RouteChange", "RouteQuerySet", "RouteTarget", "SpoolPosition", "TargetRole", "TaskGovernance",
+    "TaskGovernanceQuerySet", "TokenPrice", "TokenPriceQuerySet", "TrafficMinute", "UsageHour", "UsageQuerySet",
 ]

@@ -12,12 +12,22 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from clusters.models import Cluster
-from portal.tenancy.models import User, Workspace
+from portal.tenancy.models import ApiKey, User, Workspace
 from portal.tenancy.models.people import slug_rule
 from portal.tenancy.rows import Row
 from portal.tenancy.text import external_name
 
-from ..states import MAX_CORRECTIONS, NEEDS_PERSON, SERVING, STALE_AFTER, TRANSITIONAL, DriftPolicy, Status, Wish
+from ..states import (
+    MAX_CORRECTIONS,
+    NEEDS_PERSON,
+    SERVING,
+    STALE_AFTER,
+    TRANSITIONAL,
+    Affinity,
+    DriftPolicy,
+    Status,
+    Wish,
+)
 
 PUBLIC_NAME = re.compile(r"\A[A-Za-z0-9](?:[A-Za-z0-9._/:+-]{0,126}[A-Za-z0-9])?\Z")
 public_name_rule = RegexValidator(
@@ -59,6 +69,10 @@ class Endpoint(Row):
     replicas = models.PositiveIntegerField(_("replicas"), default=1)
     # {} or {"min_replicas": 1, "max_replicas": 4, "triggers": [...], ...}: the place's autoscaler owns replicas.
     autoscale = models.JSONField(_("autoscaling"), default=dict, blank=True)
+    affinity = models.CharField(
+        _("calls go to"), max_length=8, choices=Affinity.choices, default=Affinity.NONE, blank=True, help_text=_(
+            "Which of several replicas takes a call. Calls of one session, or prompts that begin alike, find on one replica "
+            "what it computed for them before; a replica that is too busy passes them on all the same."))
     drift_policy = models.CharField(_("changes made outside"), max_length=8, choices=DriftPolicy.choices,
                                     default=DriftPolicy.CORRECT)
     # What a person accepted as the new truth: [{"object": "StatefulSet/x", "path": "spec.…", "value": …}, …].
@@ -73,6 +87,8 @@ class Endpoint(Row):
     notes = models.JSONField(default=list, blank=True, editable=False)
     generation = models.PositiveBigIntegerField(default=1, editable=False)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("made by"))
+    # Whose limits apply to it too, when a program made it.
+    created_by_key = models.ForeignKey(ApiKey, models.SET_NULL, null=True, editable=False, related_name="+")
 
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING, editable=False)
     status_since = models.DateTimeField(_("since"), default=timezone.now, editable=False)

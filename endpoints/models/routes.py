@@ -46,7 +46,7 @@ class Route(Row):
 
     workspace = models.ForeignKey(Workspace, models.PROTECT, related_name="routes", verbose_name=_("workspace"))
     public_name = models.CharField(_("model name for callers"), max_length=128, validators=[public_name_rule],
-                                   help_text=_("What programs write as “model”. No endpoint of the workspace may have it."))
+                                   help_text=_("What programs write as “model”. It goes before the own name of an endpoint."))
     public_key = models.CharField(max_length=128, editable=False, help_text="public_name in lower case")
     description = models.CharField(_("description"), max_length=200, blank=True, default="")
     is_sticky = models.BooleanField(_("keep sessions together"), default=False, help_text=_(
@@ -80,7 +80,7 @@ class RouteTarget(models.Model):
     """
 
     route = models.ForeignKey(Route, models.CASCADE, related_name="targets", verbose_name=_("route"))
-    # An endpoint that goes takes itself out of routes; people are asked to do it before.
+    # An endpoint that goes takes itself out of routes.
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="route_targets", verbose_name=_("endpoint"))
     role = models.CharField(_("role"), max_length=8, choices=TargetRole.choices, default=TargetRole.MAIN)
     weight = models.PositiveSmallIntegerField(_("weight"), default=100, validators=[MOST])
@@ -128,7 +128,7 @@ class Canary(models.Model):
     reason = models.CharField(_("why"), max_length=300, blank=True, default="", editable=False)
     # Since when it has been in this state, or at this step.
     since = models.DateTimeField(_("since"), default=timezone.now, editable=False)
-    # What its and the others' counters of the minute of `since` held by then: {endpoint id: [calls, errors, …]}.
+    # What its counters of the minute of `since` held by then: {endpoint id: [calls, errors, …]}.
     baseline = models.JSONField(default=dict, blank=True, editable=False)
 
     class Meta:

@@ -3,9 +3,11 @@ from .audit import AuditEntry
 from .heartbeat import Heartbeat
 from .idempotency import IdempotentCall
 from .instance import Instance
+from .limits import Limit, LimitCounter, LimitKind, LimitQuerySet
 from .people import User, Workspace, WorkspaceQuerySet
 
 __all__ = [
-    "ApiKey", "ApiKeyQuerySet", "AuditEntry", "Heartbeat", "IdempotentCall", "Instance", "Membership", "User", "Workspace",
+    "ApiKey", "ApiKeyQuerySet", "AuditEntry", "Heartbeat", "IdempotentCall", "Instance", "Limit",
+    "LimitCounter", "LimitKind", "LimitQuerySet", "Membership", "User", "Workspace",
     "WorkspaceQuerySet", "digest_of", "split_key",
 ]

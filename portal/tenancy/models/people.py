@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from ..rows import Row
+
+if TYPE_CHECKING:
+    from .limits import Limit
 
 slug_rule = RegexValidator(
     r"\A[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,62}\Z",
@@ -39,14 +43,11 @@ class WorkspaceQuerySet(models.QuerySet["Workspace"]):
 
 
 class Workspace(Row):
-    """A tenant: its members, keys, endpoints and limits. An empty limit means no limit."""
+    """A tenant: its members, keys, endpoints and limits."""
 
     name = models.CharField(_("name"), max_length=100)
     slug = models.CharField(_("short name"), max_length=63, unique=True, validators=[slug_rule],
                             help_text=_("Part of names in clusters; it can't be changed later."))
-    max_endpoints = models.PositiveIntegerField(_("endpoints at most"), null=True, blank=True)
-    max_replicas = models.PositiveIntegerField(_("replicas at most"), null=True, blank=True)
-    max_gpus = models.PositiveIntegerField(_("GPUs at most"), null=True, blank=True)
     claims_version = models.PositiveBigIntegerField(default=0, editable=False)
 
     objects = WorkspaceQuerySet.as_manager()
@@ -58,3 +59,22 @@ class Workspace(Row):
 
     def __str__(self) -> str:
         return self.name
+
+    @cached_property
+    def own_limits(self) -> list[Limit]:
+        """The row of limits of the workspace itself, if it has one: as it was when it was first asked for."""
+        return [] if self._state.adding else list(self.limits.filter(kind="workspace"))
+
+    # How much of each the workspace may have; None means no limit. `services.change_workspace` changes them.
+
+    @property
+    def max_endpoints(self) -> int | None:
+        return self.own_limits[0].endpoints if self.own_limits else None
+
+    @property
+    def max_replicas(self) -> int | None:
+        return self.own_limits[0].replicas if self.own_limits else None
+
+    @property
+    def max_gpus(self) -> int | None:
+        return self.own_limits[0].gpus if self.own_limits else None
