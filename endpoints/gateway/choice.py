@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import accumulate
+from math import log
 from random import random
 from typing import Generic, Protocol, TypeVar
+from zlib import crc32
 
 
 class HasId(Protocol):
@@ -16,6 +17,7 @@ class HasId(Protocol):
     def endpoint_id(self) -> int: ...
 
 
+MASK = 2**64 - 1
 T = TypeVar("T", bound=HasId)
 T_co = TypeVar("T_co", bound=HasId, covariant=True)
 
@@ -36,18 +38,21 @@ class Choice(Generic[T]):
     while another can answer.
     """
 
-    __slots__ = ("_mains", "_orders", "_scored", "_standby", "_sums", "_trials", "only")
+    __slots__ = ("_mains", "_orders", "_scored", "_standby", "_sums", "_trials", "_ways", "only")
 
     def __init__(self, ways: Sequence[Weighted[T]], standby: Sequence[T]) -> None:
-        """`ways` share the calls by their weights, all above 0; `standby` come last, in this order."""
+        """`ways` share the calls by weights above 0, those on trial by % of all; `standby` come last, in this order."""
         if standby and all(way.is_trial for way in ways):
             standby, ways = [*standby, *[way.target for way in ways]], ()
         self._standby = tuple(standby)
         self._mains = [way.target for way in ways if not way.is_trial]
         self._trials = [way.target for way in ways if way.is_trial]
         self._orders = [self._behind(way.target, self._mains) for way in ways]
-        self._sums = list(accumulate(way.weight for way in ways))
-        self._scored = [(way.target.endpoint_id.to_bytes(16, "big"), way.weight, way.target) for way in ways]
+        weights = _weights(ways)
+        self._sums = list(accumulate(weights))
+        self._ways = tuple(ways)
+        self._scored = [(_salt(way.target.endpoint_id), -1 / weight, number)
+                        for number, (way, weight) in enumerate(zip(ways, weights, strict=True))]
         self.only = (self._orders[0] if ways else self._standby) if len(ways) < 2 else None
 
     def draw(self) -> tuple[T, ...]:
@@ -61,16 +66,34 @@ class Choice(Generic[T]):
         Rendezvous hashing with weights (Schindelhauer and Schomaker, 2005): when a target goes or its weight changes,
         only the sessions move that must.
         """
-        scored = sorted([(-math.log(_fraction(session, salt)) / weight, index, target)
-                         for index, (salt, weight, target) in enumerate(self._scored)])
-        targets = [target for _score, _index, target in scored]
-        return self._behind(targets[0], [one for one in targets if all(one is not trial for trial in self._trials)])
+        seed = crc32(session)
+        scored = [(log(_fraction(seed ^ salt)) * share, number) for salt, share, number in self._scored]
+        scored.sort()
+        ways = self._ways
+        order = [ways[number].target for _score, number in scored]
+        if not self._trials:
+            return (*order, *self._standby)
+        return self._behind(order[0], [ways[number].target for _score, number in scored if not ways[number].is_trial])
 
     def _behind(self, first: T, mains: Sequence[T]) -> tuple[T, ...]:
         return (first, *[one for one in mains if one is not first], *self._standby,
                 *[one for one in self._trials if one is not first])
 
 
-def _fraction(session: bytes, salt: bytes) -> float:
-    """A number between 0 and 1, not 0, that only this session has with this target."""
-    return (int.from_bytes(blake2b(session, digest_size=7, salt=salt).digest(), "big") + 1) / 2**56
+def _weights(ways: Sequence[Weighted[T]]) -> list[float]:
+    """All on one scale: where a main is not ready, the others take its share, and one on trial keeps its own."""
+    mains = sum(way.weight for way in ways if not way.is_trial)
+    tried = sum(way.weight for way in ways if way.is_trial)
+    return [way.weight * (mains / (100 - tried) if way.is_trial and mains else 1) for way in ways]
+
+
+def _salt(endpoint_id: int) -> int:
+    """64 bits that are the same in every process."""
+    return int.from_bytes(blake2b(b"%d" % endpoint_id, digest_size=8).digest(), "big")
+
+
+def _fraction(mixed: int) -> float:
+    """A number above 0 and up to 1 from 64 bits, which look like others for each input (SplitMix64's last steps)."""
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & MASK
+    return ((mixed ^ mixed >> 31) + 1) / 2**64

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import httptools
+
+from .batch import batch
 
 BUFFER_BYTES = 256 * 1024
 HEAD_BYTES = 256 * 1024
@@ -27,6 +30,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        # Called at each step of the answer, instead of waking a waiter. Its owner takes it off when the exchange ends.
+        self.listener: Callable[[], None] | None = None
         self._is_lost = False
         self.idle_since = 0.0
         self._begin()
@@ -34,26 +39,29 @@ class Connection(asyncio.Protocol):
 
     def _begin(self) -> None:
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.fields: dict[bytes, bytes] = {}  # the last header of each name
         self.has_head = False
         self.is_complete = False
         self._received = 0
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._is_paused = False
-        self._is_framed = False
+        self._is_framed = False  # the body says itself where it ends
         self._keeps_alive = False
         self._error: UpstreamError | None = None
         self.active_at = self._loop.time()
 
     # What the owner calls
 
-    def send(self, request: bytes) -> None:
-        """Start an exchange. Raises UpstreamError where the connection is already gone."""
+    def send(self, request: bytes, *, soon: bool = False) -> None:
+        """Start an exchange, now or at the end of this turn of the loop. Raises UpstreamError where it is already gone."""
         if self._transport is None or self._is_lost or self._transport.is_closing():
             raise UpstreamError("the connection is closed")
         self._begin()
-        self._transport.write(request)
+        if soon:
+            batch.write(self._loop, self._transport, request)
+        else:
+            self._transport.write(request)
 
     async def wait_for_head(self) -> None:
         """Return when `status` and `headers` are there. Raises UpstreamError."""
@@ -66,8 +74,13 @@ class Connection(asyncio.Protocol):
             if self.is_complete:
                 return b""
             await self._wait()
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
+        return self.take()
+
+    def take(self) -> bytes:
+        """The bytes of the body that have come and were not taken yet, without waiting."""
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         self._buffered = 0
         if self._is_paused and not self._is_lost:
             self._is_paused = False
@@ -76,12 +89,27 @@ class Connection(asyncio.Protocol):
         return data
 
     @property
+    def error(self) -> UpstreamError | None:
+        """Why the exchange failed, if it has."""
+        return self._error
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of the body that `take` would give."""
+        return self._buffered
+
+    @property
     def is_reusable(self) -> bool:
         return self.is_complete and not self._is_lost and not self._is_paused and self._keeps_alive
 
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._is_lost and not self._transport.is_closing()
+
+    @property
+    def received(self) -> int:
+        """Bytes that came in this exchange."""
+        return self._received
 
     def expire(self, now: float, limit: float) -> None:
         """Give up when the engine has been silent for `limit` seconds. A client that reads slowly is not its fault."""
@@ -128,14 +156,12 @@ class Connection(asyncio.Protocol):
     # What the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        self.headers.append((name, value))
-        if name in (b"content-length", b"transfer-encoding"):
-            self._is_framed = True
+        self.fields[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         self.has_head = self.status >= 200
+        self._is_framed = b"content-length" in self.fields or b"transfer-encoding" in self.fields
 
     def on_body(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -149,7 +175,7 @@ class Connection(asyncio.Protocol):
             self.is_complete = True
             self._keeps_alive = self._parser.should_keep_alive()  # the parser forgets it when this returns
         else:
-            self.headers = []  # an interim answer (100 to 199); the real one follows
+            self.fields = {}  # an interim answer (100 to 199); the real one follows
 
     # Waiting
 
@@ -163,11 +189,15 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self.listener is not None:
+            self.listener()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _fail(self, error: UpstreamError) -> None:
         self._error = self._error or error
         self.close()
-        if self._waiter is not None and not self._waiter.done():
+        if self.listener is not None:
+            self.listener()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(self._error)

@@ -1,12 +1,51 @@
-"""Refusals in the shape that OpenAI's clients read: {"error": {message, type, param, code}}."""
+"""Refusals, in the shape that the clients of a door read."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 CLOSE: Headers = ((b"connection", b"close"),)
+UPSTREAM_INTERRUPTED = "upstream_interrupted"  # the code of a stream that the engine did not end
+INTERRUPTED = "The model's engine stopped in the middle of the answer."
+
+
+class Shape:
+    """OpenAI's: {"error": {message, type, param, code}}."""
+
+    def error(self, status: int, message: str, kind: str, code: str, param: str | None = None) -> bytes:
+        """The body of an answer with this status."""
+        return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
+
+    def interrupted(self) -> bytes:
+        """The event that ends a stream that the engine did not end."""
+        return b"data: %b\n\n" % self.error(502, INTERRUPTED, UPSTREAM_INTERRUPTED, UPSTREAM_INTERRUPTED)
+
+
+class AnthropicShape(Shape):
+    """Anthropic's: {"type": "error", "error": {type, message}}. Its types go by the status; our code comes with them.
+
+    Types: https://docs.claude.com/en/api/errors, and those that the Python client 2.12 knows (`timeout_error`).
+    """
+
+    TYPES: ClassVar[Mapping[int, str]] = {
+        401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
+        429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error", 529: "overloaded_error",
+    }
+
+    def error(self, status: int, message: str, kind: str, code: str, param: str | None = None) -> bytes:
+        kind = self.TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message, "code": code}})
+
+    def interrupted(self) -> bytes:
+        return b"event: error\ndata: %b\n\n" % self.error(502, INTERRUPTED, "", UPSTREAM_INTERRUPTED)
+
+
+OPENAI, ANTHROPIC = Shape(), AnthropicShape()
 
 
 class GatewayError(Exception):
@@ -22,12 +61,8 @@ class GatewayError(Exception):
         self.param = param
         self.headers = headers
 
-    def body(self) -> bytes:
-        return error_body(self.message, self.kind, self.code, self.param)
-
-
-def error_body(message: str, kind: str, code: str, param: str | None = None) -> bytes:
-    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    def body(self, shape: Shape = OPENAI) -> bytes:
+        return shape.error(self.status, self.message, self.kind, self.code, self.param)
 
 
 def retry_after(seconds: int) -> Headers:
@@ -42,7 +77,7 @@ def bad_body(message: str, *, param: str | None = None, code: str = "invalid_bod
 def wrong_key() -> GatewayError:
     """One answer for a missing, unknown, wrong, expired and revoked key: nothing can be learnt from it."""
     return GatewayError(
-        401, "The API key is missing or not valid. Send it as “Authorization: Bearer <key>”.",
+        401, "The API key is missing or not valid. Send it as “Authorization: Bearer <key>” or as “x-api-key: <key>”.",
         code="invalid_api_key", kind="authentication_error", headers=((b"www-authenticate", b"Bearer"),))
 
 
@@ -62,6 +97,11 @@ def not_ready(name: str, status: str, reason: str, seconds: int) -> GatewayError
     return GatewayError(
         503, f"The model '{name}' is not ready ({status.lower()}).{because}", code="model_not_ready",
         kind="service_unavailable", param="model", headers=retry_after(seconds))
+
+
+def not_served(path: str, instead: str = "") -> GatewayError:
+    """The engine of this model has no such route."""
+    return GatewayError(400, f"The model's engine does not serve {path}.{instead}", code="not_supported")
 
 
 def upstream_unavailable(message: str = "The model's engine could not be reached.", status: int = 502) -> GatewayError:

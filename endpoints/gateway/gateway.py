@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 from urllib.parse import unquote
 
-import msgspec
-
-from . import body as bodies
-from .book import Book
-from .call import CLIENT_GONE, Call, ClientGone, HangUpWatch, Message, Receive, Scope, Send
+from .book import Book, Forgotten, Spool
+from .call import CLIENT_GONE, Call, ClientGone, HangUpWatch, Receive, Scope, Send
 from .config import Config, from_environment
-from .connection import TooSlow, UpstreamError
+from .connection import Connection, TooSlow, UpstreamError
 from .credentials import credential
 from .doors import DOORS, Door
-from .errors import CLOSE, GatewayError, bad_body, unknown_model
-from .limits import Limits, Unlimited, Usage
-from .metrics import IN_FLIGHT, SNAPSHOT_AGE
+from .errors import CLOSE, OPENAI, GatewayError, Shape, unknown_model
+from .limits import Limits, Reservation, Unlimited, Usage
+from .listing import model_of, models_of
+from .metrics import CALLS, SNAPSHOT_AGE
+from .reading import read_body
 from .registry import Registry
 from .relay import failure, relay
-from .replica import Exchange
-from .snapshot import Route
+from .replica import Exchange, Replica
+from .snapshot import Snapshot, Target
 from .upstream import Upstreams
 from .work import Work
 
@@ -31,20 +34,52 @@ MODELS = "/v1/models"
 MAX_HEADER_BYTES = 64 * 1024
 
 
+@dataclass(slots=True)
+class Admission:
+    """A call with all that it needs: its place in the limits, and a kept connection to the replica whose turn it is."""
+
+    work: Work
+    place: Reservation
+    replica: Replica
+    connection: Connection
+    request: bytes
+
+
+@dataclass(slots=True)
+class Begun:
+    """How far a call came before it was left to a task: an answer's beginning, or who was asked in vain, and why."""
+
+    exchange: Exchange | None = None
+    failed: Replica | None = None
+    error: UpstreamError | None = None
+
+
+class Line(Protocol):
+    """A caller's connection, which is looked at once a second."""
+
+    def look_around(self, now: float, write_seconds: float) -> None: ...
+
+
 class Gateway:
     """An ASGI application; `start` and `stop` belong to the server's lifespan."""
 
-    def __init__(self, *, config: Config | None = None, limits: Limits | None = None) -> None:
+    def __init__(self, *, config: Config | None = None, limits: Limits | None = None, spool: Spool | None = None) -> None:
         self._config = config or from_environment()
         self._limits = limits or Unlimited()
-        self._registry = Registry(self._config.refresh_seconds, follow=self._limits.follow)
+        self.head_seconds = self._config.head_seconds
+        self._registry = Registry(self._config.refresh_seconds, follow=self._follow)
         self._upstreams = Upstreams(self._config)
         self._watches: dict[HangUpWatch, Call] = {}
         self._ticker: asyncio.Task[None] | None = None
-        self.book = Book(self._config.flush_seconds)
+        self.lines: set[Line] = set()
+        self.book = Book(spool or Forgotten(), self._config.flush_seconds, self._config.logs_calls)
 
     async def start(self) -> None:
-        """Read keys and routes for the first time; a database that is away does not keep the portal down."""
+        """Read keys and routes for the first time; a database that is away does not keep the portal down.
+
+        Raises OSError where there is no room to write down what calls use.
+        """
+        await self.book.start()
         await self._registry.start()
         await self._limits.start()
         SNAPSHOT_AGE.set_function(lambda: self._registry.age)
@@ -56,7 +91,7 @@ class Gateway:
             self._ticker.cancel()
         await self._registry.stop()
         await self._limits.stop()
-        await self.book.close()
+        await self.book.stop()
         self._upstreams.close()
 
     @property
@@ -65,16 +100,69 @@ class Gateway:
         return self._registry.is_fresh
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        loop = asyncio.get_running_loop()
         path = _path(scope)
-        call = Call(scope, receive, send, _label(path), loop.time())
-        IN_FLIGHT.inc()
+        call = Call(_label(path), scope["headers"], asyncio.get_running_loop().time(), scope["method"])
+        call.attach(receive, send)
+        await self._guarded(call, self._serve(call, path))
+
+    def admit(self, call: Call, door: Door, raw: bytes) -> Admission | None:
+        """Begin a call whose body has come, if nothing has to be waited for.
+
+        None leaves it to `__call__`, which also finds the words for a refusal. An admitted call ends with `end`, or
+        with `leave` and `resume`.
+        """
         try:
-            await self._serve(call, path)
+            call.key = self._registry.known(call.fields, call.headers)
+            if call.key is None or not call.key.may_call:
+                return None
+            work = Work(call, door, raw, self._registry.snapshot)
+        except GatewayError:
+            return None
+        target = call.target = work.targets[0]
+        session = work.session_for(target) if target.affinity else b""
+        ready = self._upstreams.ready_connection(target.addresses, target.affinity, session)
+        if ready is None:
+            return None
+        replica, connection = ready
+        place = self._limits.try_reserve(work.ask)
+        if place is None:
+            replica.put_back_unused(connection)
+            return None
+        try:
+            self.book.open(call, work)
+        except GatewayError:
+            place.settle(Usage())
+            replica.put_back_unused(connection)
+            return None
+        call.is_stream = work.is_stream
+        CALLS.in_flight += 1
+        CALLS.direct += 1
+        return Admission(work, place, replica, connection, replica.wire(door.engine_path, work.headers, work.body_for(target)))
+
+    def end(self, call: Call, now: float) -> None:
+        """An admitted call is over."""
+        CALLS.in_flight -= 1
+        self.book.note(call, now)
+
+    def leave(self, call: Call) -> None:
+        """An admitted call goes on with `resume`."""
+        CALLS.in_flight -= 1
+
+    async def resume(self, call: Call, admission: Admission, begun: Begun, _scope: Scope, receive: Receive,
+                     send: Send) -> None:
+        """As an ASGI application, end a call that was admitted and begun."""
+        call.attach(receive, send)
+        await self._guarded(call, self._finish(call, admission.work, admission.place, begun))
+
+    async def _guarded(self, call: Call, serving: Coroutine[object, object, None]) -> None:
+        """Serve the call; answer what it raises in OpenAI's shape; book it."""
+        CALLS.in_flight += 1
+        try:
+            await serving
         except GatewayError as error:
             call.error = error.code
             if not call.status:
-                await call.answer(error.status, error.body(), error.headers)
+                await call.answer(error.status, error.body(_shape(call)), error.headers)
         except ClientGone:
             call.status = call.status or CLIENT_GONE
             call.error = "client_gone"
@@ -83,10 +171,10 @@ class Gateway:
             call.error = "internal_error"
             if not call.status:
                 broken = GatewayError(500, "The portal failed.", code="internal_error", kind="server_error")
-                await call.answer(500, broken.body())
+                await call.answer(500, broken.body(_shape(call)))
         finally:
-            IN_FLIGHT.dec()
-            self.book.note(call, loop.time())
+            CALLS.in_flight -= 1
+            self.book.note(call, asyncio.get_running_loop().time())
 
     async def _serve(self, call: Call, path: str) -> None:
         if path == MODELS or path.startswith(f"{MODELS}/"):
@@ -102,12 +190,11 @@ class Gateway:
         await self._infer(call, door)
 
     async def _authenticate(self, call: Call) -> None:
-        headers = call.scope["headers"]
-        if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:
+        if sum([len(name) + len(value) for name, value in call.fields]) > MAX_HEADER_BYTES:
             raise GatewayError(431, "The request's headers are too long.", code="headers_too_long", headers=CLOSE)
         if self._ticker is None:
             await self.start()  # served without lifespan events
-        key = await self._registry.authenticate(*credential(headers))
+        key = await self._registry.authenticate(*credential(call.fields))
         if not key.may_call:
             raise GatewayError(403, "This API key may not call models.", code="insufficient_scope",
                                kind="permission_error")
@@ -117,34 +204,39 @@ class Gateway:
         assert call.key is not None
         snapshot = self._registry.snapshot
         if not encoded:
-            data = [_model(route) for route in snapshot.routes_of(call.key)]
-            await call.answer(200, msgspec.json.encode({"object": "list", "data": data}))
+            await call.answer(200, models_of(snapshot.routes_of(call.key)))
             return
         name = unquote(encoded)
         route = snapshot.route(call.key, name)
         if route is None:
             raise unknown_model(name)
-        await call.answer(200, msgspec.json.encode(_model(route)))
+        await call.answer(200, model_of(route))
 
     async def _infer(self, call: Call, door: Door) -> None:
-        raw = await self._read_body(call)
+        raw = await read_body(call, door, self._config.body_seconds)
         work = Work(call, door, raw, self._registry.snapshot)
         call.is_stream = work.is_stream
         place = self._limits.try_reserve(work.ask) or await self._limits.reserve(work.ask)
+        await self._finish(call, work, place, Begun())
+
+    async def _finish(self, call: Call, work: Work, place: Reservation, begun: Begun) -> None:
         try:
-            await self._forward(call, work)
+            if not call.slot:
+                self.book.open(call, work)
+            call.ending = partial(self._close, call)
+            await self._forward(call, work, begun)
         finally:
             place.settle(call.usage)
 
-    async def _forward(self, call: Call, work: Work) -> None:
+    async def _forward(self, call: Call, work: Work, begun: Begun) -> None:
         """Send, relay, and stop the engine's work when the caller is gone. Raises ClientGone, GatewayError."""
         watch = HangUpWatch(call.receive)
         self._watches[watch] = call
         try:
-            exchange = await self._exchange(call, work)
-            call.first_byte = asyncio.get_running_loop().time() - call.started
+            exchange = await self._exchange(call, work, begun)
+            call.begin_answer(asyncio.get_running_loop().time())
             try:
-                await relay(call, exchange, work.tap())
+                await relay(call, exchange, work.door, work.tap(), partial(self.book.spool.progress, call.slot))
             finally:
                 exchange.end()
         except UpstreamError as error:
@@ -159,40 +251,30 @@ class Gateway:
             watch.end()
             del self._watches[watch]
 
-    async def _exchange(self, call: Call, work: Work) -> Exchange:
+    async def _exchange(self, call: Call, work: Work, begun: Begun) -> Exchange:
         """The first good answer of the route's endpoints; the last one's, whatever it is. Raises UpstreamError."""
         last = work.targets[-1]
         for target in work.targets:
+            if target is not work.targets[0]:
+                self.book.moved(call, target)
             call.target = target
             try:
-                exchange = await self._upstreams.exchange(target.addresses, work.request(target))
+                exchange = await self._asked(target, work, begun)
             except UpstreamError:
                 if target is last:
                     raise
                 continue
+            finally:
+                begun = Begun()
             if exchange.connection.status < 500 or target is last:
                 return exchange
             exchange.end()
         raise AssertionError("a route has at least one target")
 
-    async def _read_body(self, call: Call) -> bytes:
-        """The body, at most 4 MiB of JSON, sent in reasonable time. Raises ClientGone, GatewayError."""
-        kind = call.header(b"content-type").partition(b";")[0].strip().lower()
-        if kind != b"application/json":
-            raise bad_body("The content type must be application/json.", status=415, code="unsupported_media_type")
-        if call.header(b"content-encoding") not in (b"", b"identity"):
-            raise bad_body("The body must not be compressed.", status=415, code="unsupported_media_type")
-        length = call.header(b"content-length")
-        if length and int(length) > bodies.MAX_BYTES:
-            raise _too_big()
-        message = await call.receive()
-        if not message.get("more_body") and message["type"] == "http.request":
-            return bytes(message["body"])
-        try:
-            async with asyncio.timeout(self._config.body_seconds):
-                return await _rest(call, message)
-        except TimeoutError:
-            raise GatewayError(408, "The body came too slowly.", code="body_too_slow", headers=CLOSE) from None
+    async def _asked(self, target: Target, work: Work, begun: Begun) -> Exchange:
+        if begun.error is not None:
+            raise begun.error
+        return begun.exchange or await self._upstreams.exchange(target.addresses, work.request(target), begun.failed)
 
     async def _tick(self) -> None:
         """Once a second: silent engines, idle connections, callers that read nothing, the log."""
@@ -203,35 +285,25 @@ class Gateway:
             except Exception:  # without this loop silent engines would hold their callers for ever
                 log.exception("gateway tick failed")
 
+    def _close(self, call: Call) -> None:
+        self.book.close(call, asyncio.get_running_loop().time())
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        self._limits.follow(snapshot)
+        self._upstreams.follow(snapshot)
+
     def _look_around(self, now: float) -> None:
         self._upstreams.tick(now)
-        self._upstreams.keep_only(self._registry.snapshot.addresses())
         for watch, call in list(self._watches.items()):
             if call.sending_since and now - call.sending_since > self._config.write_seconds:
                 watch.stop_call()
+        for line in list(self.lines):
+            line.look_around(now, self._config.write_seconds)
         self.book.tick(now)
 
 
-async def _rest(call: Call, message: Message) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while message["type"] == "http.request":
-        parts.append(message["body"])
-        size += len(parts[-1])
-        if size > bodies.MAX_BYTES:
-            raise _too_big()
-        if not message.get("more_body"):
-            return b"".join(parts)
-        message = await call.receive()
-    raise ClientGone
-
-
-def _too_big() -> GatewayError:
-    return bad_body("The body is over 4 MiB.", status=413, code="body_too_big", headers=CLOSE)
-
-
 def _only(call: Call, method: str) -> None:
-    if call.scope["method"] != method:
+    if call.method != method:
         raise GatewayError(405, f"This address takes {method} only.", code="method_not_allowed",
                            headers=((b"allow", method.encode()),))
 
@@ -242,15 +314,15 @@ def _path(scope: Scope) -> str:
     return raw.decode("ascii") if raw.isascii() else ""
 
 
+def _shape(call: Call) -> Shape:
+    door = DOORS.get(call.route)
+    return door.shape if door is not None else OPENAI
+
+
 def _label(path: str) -> str:
     if path in DOORS:
         return path
     return MODELS if path == MODELS or path.startswith(f"{MODELS}/") else "other"
-
-
-def _model(route: Route) -> dict[str, object]:
-    return {"id": route.public_name, "object": "model", "created": route.created, "owned_by": "inference-portal",
-            "ready": route.is_ready}
 
 
 def _uncancel() -> None:

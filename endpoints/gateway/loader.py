@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable
-from functools import wraps
+from functools import reduce, wraps
+from operator import or_
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import Error, connection
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
-from endpoints.models import Backend, Endpoint
+from endpoints.models import Backend, Endpoint, RouteTarget, TokenPrice
+from endpoints.models import Route as RouteRow
 from endpoints.states import Wish
+from endpoints.token_prices import PRICE_FIELDS
 from portal.tenancy.fields import SecretUnreadable
-from portal.tenancy.models import ApiKey, Membership
+from portal.tenancy.models import ApiKey, Limit, Membership
 from portal.tenancy.roles import ROLE_MAY, Role, Verb, scopes_may
 
-from .snapshot import Address, Key, Route, Snapshot, Target, Way
+from .build import (
+    ENDPOINT_FIELDS,
+    PRICED_FIELDS,
+    ROUTE_FIELDS,
+    RULE_FIELDS,
+    TARGET_FIELDS,
+    ends_of,
+    prices_of,
+    routes_of,
+    rules_of,
+)
+from .snapshot import Address, Key, Snapshot
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -26,7 +40,6 @@ BackendRow = tuple[Any, ...]  # the values of BACKEND_FIELDS
 KEY_FIELDS = ("id", "public_id", "digest", "workspace_id", "scopes", "model_names", "expires_at",
               "created_by__is_superuser", "role", "created_by_id")
 BACKEND_FIELDS = ("uid", "url", "token", "ca", "client_certificate", "client_key", "host")
-ROUTE_FIELDS = ("id", "workspace_id", "public_name", "status", "message", "created_at")
 BATCH = 500
 
 
@@ -60,16 +73,22 @@ class Loader:
 
     @in_own_connection
     def load(self) -> Snapshot:
-        """Keys, endpoints and addresses in three queries; the same object again when nothing has changed."""
-        wanted = Endpoint.objects.filter(wish=Wish.RUNNING)
+        """Everything that calls are decided by, one query a table; the same object again when nothing has changed."""
+        running = Q(endpoint__wish=Wish.RUNNING)
         rows = (
             list(_key_rows(Q())),
-            list(wanted.order_by("id").values_list(*ROUTE_FIELDS)),
-            list(Backend.objects.filter(endpoint__wish=Wish.RUNNING).order_by("id")
-                 .values_list("endpoint_id", *BACKEND_FIELDS)),
+            list(Endpoint.objects.filter(wish=Wish.RUNNING).order_by("id").values_list(*ENDPOINT_FIELDS)),
+            list(Backend.objects.filter(running).order_by("id").values_list("endpoint_id", *BACKEND_FIELDS)),
+            list(RouteRow.objects.order_by("id").values_list(*ROUTE_FIELDS)),
+            list(RouteTarget.objects.filter(running).order_by("route_id", "position", "id").values_list(*TARGET_FIELDS)),
+            list(Limit.objects.filter(_limits_calls()).order_by("id").values_list(*RULE_FIELDS)),
+            prices := list(TokenPrice.objects.until(timezone.now()).values_list(*PRICE_FIELDS)),
+            list(Endpoint.objects.filter(wish=Wish.RUNNING).order_by("id").values_list(*PRICED_FIELDS)) if prices else [],
         )
         if rows != self._rows:
-            self._snapshot = Snapshot(_keys(rows[0]), self._routes(rows[1], rows[2]))
+            keys, endpoints, backends, routes, targets, limits, prices, priced = rows
+            ends = ends_of(endpoints, self._behind(backends), prices_of(prices, priced))
+            self._snapshot = Snapshot(_keys(keys), routes_of(ends, routes, targets), rules_of(limits))
             self._rows = rows
         return self._snapshot
 
@@ -78,7 +97,8 @@ class Loader:
         """Those of these keys that are good now, for keys younger than the snapshot."""
         return _keys(_key_rows(Q(public_id__in=public_ids)))
 
-    def _routes(self, endpoints: list[Any], backends: list[Any]) -> dict[int, dict[str, Route]]:
+    def _behind(self, backends: Iterable[tuple[Any, ...]]) -> dict[int, list[Address]]:
+        """The addresses of each endpoint's ready replicas."""
         behind: dict[int, list[Address]] = {}
         seen: dict[BackendRow, Address] = {}
         for endpoint_id, *row in backends:
@@ -86,12 +106,7 @@ class Loader:
             if address is not None:
                 behind.setdefault(endpoint_id, []).append(address)
         self._addresses = seen
-        routes: dict[int, dict[str, Route]] = {}
-        for pk, workspace_id, name, status, message, created_at in endpoints:
-            target = Target(pk, name, status, message, tuple(behind.get(pk, ())))
-            routes.setdefault(workspace_id, {})[name] = Route(
-                0, workspace_id, name, int(created_at.timestamp()), (Way(target),))
-        return routes
+        return behind
 
     def _address(self, seen: dict[BackendRow, Address], row: BackendRow) -> Address | None:
         """Decrypt the secrets once for as long as the row stays the same."""
@@ -118,6 +133,11 @@ def mark_used(key_ids: Collection[int]) -> None:
     ids, now = sorted(key_ids), timezone.now()
     for start in range(0, len(ids), BATCH):
         ApiKey.objects.filter(pk__in=ids[start:start + BATCH]).update(last_used_at=now)
+
+
+def _limits_calls() -> Q:
+    """Limits that say something about calls; the others are about places."""
+    return reduce(or_, [Q(**{f"{name}__isnull": False}) for name in Limit.CALLS])
 
 
 def _key_rows(which: Q) -> Iterable[tuple[Any, ...]]:

@@ -80,11 +80,13 @@ class Target:
     addresses: tuple[Address, ...]
     affinity: str = ""  # how calls choose among the addresses: "", "session" or "prefix"
     price: Price | None = None
+    # How calls to it are named in the spool, by key, route and door; filled as they come.
+    spool_names: dict[tuple[int, int, int], bytes] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A target and its share of the calls, relative to the other ways of the same route; one on trial is a canary."""
+    """A target and its share of the calls, relative to the other ways; one on trial (a canary) has it in % of all calls."""
 
     target: Target
     weight: float = 100.0

@@ -17,6 +17,8 @@ UNKNOWN = 401
 class EksReplica(Replica):
     """Each call carries the bearer of the day; one that is not taken is replaced once."""
 
+    is_plain = False
+
     def __init__(self, address: Address, config: Config, bearers: Lender[UUID, str]) -> None:
         super().__init__(replace(address, url=address.url.removeprefix("eks+"), token=""), config)
         self._cluster = cluster_in(address.url)

@@ -10,7 +10,7 @@ import msgspec
 
 from portal.tenancy.text import clean
 
-from ..errors import GatewayError, error_body, retry_after, upstream_unavailable
+from ..errors import OPENAI, GatewayError, retry_after, upstream_unavailable
 from ..replica import Exchange, collect, whole
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ async def said_in(exchange: Exchange) -> Said:
         body = await collect(exchange, MOST_BYTES)
     finally:
         exchange.end()
-    return said(exchange.connection.status, dict(exchange.connection.headers), body)
+    return said(exchange.connection.status, exchange.connection.fields, body)
 
 
 def said(status: int, headers: dict[bytes, bytes], body: bytes) -> Said:
@@ -121,4 +121,4 @@ def engine_error(words: bytes, status: int) -> bytes:
     kind = "upstream_error" if status >= 500 else "invalid_request_error"
     message = inner if isinstance(inner, str) else fields.get("message")
     shown = message if isinstance(message, str) and message else f"The model's engine answered with status {status}."
-    return error_body(clean(shown, 2000), str(fields.get("type") or kind), "upstream_error")
+    return OPENAI.error(status, clean(shown, 2000), str(fields.get("type") or kind), "upstream_error")

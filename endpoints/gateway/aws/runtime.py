@@ -27,8 +27,9 @@ FRAMES = b"application/vnd.amazon.eventstream"
 PART = "PayloadPart"
 # Written by `Replica` and by `Connection` anyway.
 WRITTEN = frozenset({"host", "content-type", "content-length"})
-# Containers answer these by the shape of a body; /v1/responses is none of their shapes.
-UNKNOWN_TO_CONTAINERS = "/v1/responses"
+# Containers tell these apart by the shape of a body; what else engines serve has no shape of its own, or is a form.
+KNOWN_TO_CONTAINERS = frozenset({
+    "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/score"})
 
 
 class RuntimeConnection(Connection):
@@ -41,11 +42,11 @@ class RuntimeConnection(Connection):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._frames = None
-        headers = dict(self.headers)
+        headers = self.fields
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == FRAMES:
             self._frames = EventStream()
             kind = headers.get(b"x-amzn-sagemaker-content-type", b"text/event-stream")
-            self.headers = [(b"content-type", kind)]
+            self.fields = {b"content-type": kind}
 
     def on_body(self, piece: bytes) -> None:
         if self._frames is None:
@@ -70,6 +71,8 @@ class RuntimeReplica(Replica):
     """One endpoint, behind which SageMaker chooses the instance. No word of the caller's headers goes there."""
 
     connection_type = RuntimeConnection
+    is_plain = False
+    is_checkable = False  # SageMaker looks after the instances behind its one address
 
     def __init__(self, place: Place, config: Config, credentials: Lender[Account, Credentials]) -> None:
         self._place = place
@@ -111,6 +114,6 @@ class RuntimeReplica(Replica):
 
 def check_path(request: Request) -> None:
     """Raises GatewayError for a route that a container would answer as another one."""
-    if request.path == UNKNOWN_TO_CONTAINERS:
-        raise GatewayError(400, "This model runs on SageMaker, where /v1/responses is not served. "
-                                "Call /v1/chat/completions.", code="not_supported")
+    if request.path not in KNOWN_TO_CONTAINERS:
+        raise GatewayError(400, f"This model runs on SageMaker, where {request.path} is not served. "
+                                f"There are {', '.join(sorted(KNOWN_TO_CONTAINERS))}.", code="not_supported")

@@ -1,11 +1,11 @@
-"""The seam for limits and budgets: reserve before the call, settle after it with what was really used."""
+"""What the gateway knows of limits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from .snapshot import Key, Price, Route, Snapshot
+from ..snapshot import Key, Price, Route, Snapshot
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Usage:
     is_partial: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would cost a microsecond each
 class Ask:
     """What is known before a call: who wants which model, how many bytes of prompt, at most how many new tokens."""
 
@@ -49,21 +49,22 @@ class Limits(Protocol):
     async def stop(self) -> None: ...
 
 
-class _NoPlace:
+class NoPlace:
     def settle(self, usage: Usage) -> None:
         """Nothing was reserved."""
+
+
+NO_PLACE = NoPlace()
 
 
 class Unlimited:
     """Admits everything."""
 
-    _place = _NoPlace()
-
     def try_reserve(self, ask: Ask) -> Reservation | None:
-        return self._place
+        return NO_PLACE
 
     async def reserve(self, ask: Ask) -> Reservation:
-        return self._place
+        return NO_PLACE
 
     def follow(self, snapshot: Snapshot) -> None:
         """There are no rules."""
