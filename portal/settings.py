@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,20 +53,40 @@ PORTAL_AWS_ENDPOINT = env.str("PORTAL_AWS_ENDPOINT", "").rstrip("/")
 # "" takes the prices that come with the portal.
 PORTAL_PRICE_BOOK = env.str("PORTAL_PRICE_BOOK", "")
 PORTAL_GATEWAY_URLS = env.list("PORTAL_GATEWAY_URLS", default=[])
+# 0: the gateway is served by the portal's own process only. Else “up” starts as many processes for it alone.
+PORTAL_GATEWAY_WORKERS = env.int("PORTAL_GATEWAY_WORKERS", 0)
+PORTAL_GATEWAY_PORT = env.int("PORTAL_GATEWAY_PORT", 8001)
+PORTAL_GATEWAY_ADMIN_BIND = env.str("PORTAL_GATEWAY_ADMIN_BIND", "127.0.0.1")
+PORTAL_GATEWAY_ADMIN_PORT = env.int("PORTAL_GATEWAY_ADMIN_PORT", 8002)
+PORTAL_GATEWAY_TUNNEL_PORT = env.int("PORTAL_GATEWAY_TUNNEL_PORT", 0)
+PORTAL_GATEWAY_DRAIN_SECONDS = env.float("PORTAL_GATEWAY_DRAIN_SECONDS", 120.0)
+# Networks that are not of the internet and to which tenants' webhooks may go all the same.
+PORTAL_WEBHOOK_NETWORKS = [ip_network(text) for text in env.list("PORTAL_WEBHOOK_NETWORKS", default=[])]
+# "" sends no mail.
+PORTAL_MAIL_URL = secret("PORTAL_MAIL_URL")
+vars().update(env.email_url_config(PORTAL_MAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("PORTAL_MAIL_FROM", f"portal@{urlsplit(PORTAL_URL).hostname}")
 PORTAL_ENGINES_DIR = Path(env.str("PORTAL_ENGINES_DIR", str(BASE_DIR / ".engines")))
+# Where gateways keep what was used until it is in the database. Shared by all gateways of this machine.
+PORTAL_SPOOL_DIR = Path(env.str("PORTAL_SPOOL_DIR", str(DATA_DIR / "spool")))
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://")
+CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://"
 refuse_unsafe(Safety(
     debug=DEBUG, secret_key=SECRET_KEY, field_keys=tuple(PORTAL_FIELD_KEYS), bind=PORTAL_BIND,
     allowed_hosts=tuple(ALLOWED_HOSTS), broker_url=CELERY_BROKER_URL,
     allow_open_redis=env.bool("PORTAL_ALLOW_OPEN_REDIS", False),
 ))
 
+# A process that serves nothing but the gateway leaves pages, API and tasks out, which saves 30 MB.
+PORTAL_ONLY_GATEWAY = env.bool("PORTAL_ONLY_GATEWAY", False)
+PAGES = [
+    "unfold", "unfold.contrib.filters", "unfold.contrib.import_export", "django.contrib.admin", "import_export", "csp", "ninja",
+]
 INSTALLED_APPS = [
-    "unfold", "unfold.contrib.filters", "unfold.contrib.import_export",
-    "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
-    "django.contrib.messages", "django.contrib.staticfiles", "import_export", "csp", "ninja",
-    "portal", "portal.tenancy", "clusters", "models_catalog", "endpoints",
+    *([] if PORTAL_ONLY_GATEWAY else PAGES),
+    "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.messages",
+    "django.contrib.staticfiles", "portal", "portal.tenancy", "clusters", "models_catalog", "endpoints",
 ]
 MIDDLEWARE = [
     "portal.logs.RequestIdMiddleware",
@@ -142,12 +163,15 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "endpoints.tasks.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "lost-hosts": {"task": "clusters.tasks.mark_lost_hosts", "schedule": 5.0, "options": {"expires": 10}},
     "vllmclusters": {"task": "endpoints.tasks.follow_all_vllmclusters", "schedule": 5.0, "options": {"expires": 10}},
+    "canaries": {"task": "endpoints.tasks.judge_canaries", "schedule": 5.0, "options": {"expires": 10}},
     "drift": {"task": "endpoints.tasks.find_all_drift", "schedule": 30.0, "options": {"expires": 25}},
     "copies": {"task": "models_catalog.tasks.sweep_copies", "schedule": 5.0, "options": {"expires": 10}},
     "aws-places": {"task": "clusters.tasks.look_at_aws_places", "schedule": 60.0, "options": {"expires": 50}},
     "inventories": {"task": "clusters.tasks.refresh_inventories", "schedule": 30.0, "options": {"expires": 25}},
     "leftovers": {"task": "endpoints.tasks.collect_all_leftovers", "schedule": 1800.0, "options": {"expires": 600}},
+    "alerts": {"task": "endpoints.tasks.watch_limits", "schedule": 60.0, "options": {"expires": 50}},
     "aws-accounts": {"task": "clusters.tasks.look_at_aws_accounts", "schedule": 300.0, "options": {"expires": 240}},
+    "usage": {"task": "endpoints.tasks.forget_usage", "schedule": 3600.0, "options": {"expires": 600}},
     "forget": {"task": "portal.tenancy.tasks.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -238,6 +262,7 @@ UNFOLD: dict[str, Any] = {
         {"title": _("Serve"), "items": [
             {"title": _("Overview"), "icon": "home", "link": reverse_lazy("admin:index")},
             _page(_("Endpoints"), "deployed_code", "endpoints_endpoint", "endpoints.view_endpoint"),
+            _page(_("Routes"), "alt_route", "endpoints_route", "endpoints.view_route"),
             _page(_("Events"), "event_note", "endpoints_event", "endpoints.view_event"),
             _page(_("Revisions"), "difference", "endpoints_revision", "endpoints.view_revision"),
         ]},
@@ -267,6 +292,11 @@ UNFOLD: dict[str, Any] = {
             _page(_("Groups of rights"), "badge", "auth_group", "auth.view_group"),
             _page(_("Task governance"), "low_priority", "endpoints_taskgovernance", "endpoints.view_taskgovernance"),
             _page(_("API keys"), "key", "tenancy_apikey", "tenancy.view_apikey"),
+            _page(_("Limits"), "speed", "tenancy_limit", "tenancy.view_limit"),
+            _page(_("Usage"), "monitoring", "endpoints_usagehour", "endpoints.view_usagehour"),
+            _page(_("Token prices"), "sell", "endpoints_tokenprice", "endpoints.view_tokenprice"),
+            _page(_("Alert channels"), "notifications", "endpoints_alertchannel", "endpoints.view_alertchannel"),
+            _page(_("Alerts sent"), "outbox", "endpoints_delivery", "endpoints.view_delivery"),
         ]},
         {"title": _("Audit"), "separator": True, "items": [
             _page(_("Audit"), "history", "tenancy_auditentry", "tenancy.view_auditentry"),

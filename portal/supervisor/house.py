@@ -47,25 +47,25 @@ class Supervisor:
         self._deaf = deaf
         self._liveness_seconds, self._grace_seconds = liveness_seconds, grace_seconds
         self._strangers: frozenset[int] = frozenset()
-        self._stop = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     @staticmethod
     def _teller(name: str, tell: Tell) -> Callable[[str, str], None]:
         return lambda state, detail: tell(f"  {name:<8} {state:<8} {detail}")
 
     def ask_to_stop(self) -> None:
-        self._stop.set()
+        self.stopping.set()
 
     async def run(self) -> None:
         """Until SIGINT, SIGTERM or `ask_to_stop`; when it returns, no process is left."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self.stopping.set)
         self._strangers = orphans.inherit()
         tasks = [asyncio.create_task(self._start(child)) for child in self.children.values()]
         tasks += [asyncio.create_task(self._bury()), asyncio.create_task(self._watch_liveness())]
         try:
-            await self._stop.wait()
+            await self.stopping.wait()
         finally:
             await self._end(tasks)
 

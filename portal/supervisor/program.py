@@ -23,7 +23,8 @@ LONGEST_LINE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `ready` is asked until it says yes; `stop_seconds` is the patience before SIGKILL.
+    """What to run. `ready` is asked until it says yes; `stop_seconds` is the patience before SIGKILL,
+    `longest_delay` the longest pause before it is started again.
 
     `sockets` are the descriptors that each of its processes inherits; they stay open here while none runs.
     """
@@ -33,6 +34,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], Awaitable[bool]] | None = None
     stop_seconds: float = 10.0
+    longest_delay: float = LONGEST_DELAY
     after_ready_of: str = ""
     sockets: tuple[int, ...] = ()
 
@@ -70,7 +72,7 @@ class Child:
             code = await self._run_once()
             if not self._goes_on():
                 return
-            delay = FIRST_DELAY if clock() - self.started_at > STEADY_SECONDS else min(delay * 2, LONGEST_DELAY)
+            delay = FIRST_DELAY if clock() - self.started_at > STEADY_SECONDS else min(delay * 2, self.program.longest_delay)
             self.restarts += 1
             self._tell("ended", f"exit {code}, again in {delay:.0f} s: {self.log.last_line[:200]}")
             await asyncio.sleep(delay)

@@ -19,16 +19,19 @@ SWEEP = "sweep"
 
 
 def everything() -> list[Program]:
-    """Web with the gateway, worker, beat, and this machine's agent."""
-    return [web(), worker(), beat(), agent()]
+    """Web with the gateway, worker, beat, this machine's agent, and processes for the gateway alone where set."""
+    apart = [gateway()] if settings.PORTAL_GATEWAY_WORKERS else []
+    return [web(), *apart, worker(), beat(), agent()]
 
 
 def web() -> Program:
-    argv = ("-m", "uvicorn", "portal.asgi:application", "--host", settings.PORTAL_BIND,
-            "--port", str(settings.PORTAL_PORT), "--no-access-log", "--no-server-header",
-            "--ws", "websockets-sansio", "--ws-max-size", "262144", "--ws-per-message-deflate", "false",
-            "--timeout-graceful-shutdown", "8")
-    return Program("web", python(*argv), ready=answers("/healthz"), stop_seconds=12)
+    return Program("web", manage("web"), ready=answers(settings.PORTAL_BIND, settings.PORTAL_PORT, "/healthz"), stop_seconds=12)
+
+
+def gateway() -> Program:
+    """Ended as soon as the portal is: who stops a portal by hand does not wait for streams."""
+    ready = answers(settings.PORTAL_GATEWAY_ADMIN_BIND, settings.PORTAL_GATEWAY_ADMIN_PORT, "/livez")
+    return Program("gateway", manage("gateway", "--drain", "8"), ready=ready, stop_seconds=22)
 
 
 def worker() -> Program:
@@ -49,17 +52,21 @@ def agent() -> Program:
     return Program("agent", python(*argv), stop_seconds=40, after_ready_of="web")
 
 
+def manage(*argv: str) -> tuple[str, ...]:
+    return python(str(settings.BASE_DIR / "manage.py"), *argv)
+
+
 def python(*argv: str) -> tuple[str, ...]:
     return (sys.executable, *argv)
 
 
-def answers(path: str) -> Callable[[], Awaitable[bool]]:
-    """Whether the web process answers 200 at `path`, asked without blocking the supervisor."""
+def answers(host: str, port: int, path: str) -> Callable[[], Awaitable[bool]]:
+    """Whether a process answers 200 at `path`, asked without blocking the supervisor."""
 
     async def ask() -> bool:
         try:
             async with asyncio.timeout(2):
-                reader, writer = await asyncio.open_connection(settings.PORTAL_BIND, settings.PORTAL_PORT)
+                reader, writer = await asyncio.open_connection(host, port)
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
                 line = await reader.readline()
                 writer.close()

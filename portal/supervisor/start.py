@@ -25,6 +25,9 @@ def prepared(tell: Tell) -> Iterator[tuple[firstrun.Access, Supervisor]]:
     try:
         with only_one(Path(settings.DATA_DIR)):
             require_free_port(settings.PORTAL_BIND, settings.PORTAL_PORT)
+            if settings.PORTAL_GATEWAY_WORKERS:
+                require_free_port(settings.PORTAL_BIND, settings.PORTAL_GATEWAY_PORT)
+                require_free_port(settings.PORTAL_GATEWAY_ADMIN_BIND, settings.PORTAL_GATEWAY_ADMIN_PORT)
             access = firstrun.prepare(tell)
             enrol_this_machine()
             connections.close_all()
