@@ -18,6 +18,14 @@ class Wish(TextChoices):
     DELETED = "deleted", _("deleted")
 
 
+class Affinity(TextChoices):
+    """How calls choose among an endpoint's replicas."""
+
+    NONE = "", _("the least busy replica")
+    SESSION = "session", _("one session, one replica")
+    PREFIX = "prefix", _("one beginning of the prompt, one replica")
+
+
 class Status(TextChoices):
     PENDING = "PENDING", _("Pending")
     CREATING = "CREATING", _("Creating")

@@ -9,7 +9,7 @@ from clusters.models import Cluster
 
 from . import services
 from .models import Endpoint
-from .services import vllmclusters
+from .services import alert_sending, alert_watch, canaries, usage, vllmclusters
 from .targets.base import TargetError
 
 
@@ -66,6 +66,12 @@ def collect_leftovers(cluster_id: int) -> None:
 
 
 @shared_task
+def forget_usage() -> int:
+    """Drop usage that is older than it is kept; how many rows went."""
+    return usage.forget_old()
+
+
+@shared_task
 def find_all_drift() -> None:
     services.ring_for_drift()
 
@@ -76,3 +82,18 @@ def find_drift(cluster_id: int) -> None:
     cluster = Cluster.objects.filter(pk=cluster_id).first()
     if cluster is not None:
         services.find_drift(cluster)
+
+
+@shared_task
+def judge_canaries() -> None:
+    canaries.judge_canaries()
+
+
+@shared_task
+def watch_limits() -> None:
+    alert_watch.watch()
+
+
+@shared_task
+def send_delivery(delivery_id: int) -> None:
+    alert_sending.send(delivery_id)

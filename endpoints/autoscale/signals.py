@@ -15,6 +15,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 PODS = "{pods}"
+# How each engine calls its queue, and the requests that it answers now.
+WAITING = {"vllm": "vllm:num_requests_waiting", "sglang": "sglang:num_queue_reqs"}
+RUNNING = {"vllm": "vllm:num_requests_running", "sglang": "sglang:num_running_reqs"}
 # Quantiles of no calls are NaN, which is no number for an autoscaler; a comparison drops it.
 _P95 = "histogram_quantile(0.95, sum by (le) (rate({metric}_bucket{pods}[2m]))) >= 0"
 
@@ -43,11 +46,11 @@ _GPU = _avg("DCGM_FI_DEV_GPU_UTIL")
 SIGNALS: Mapping[str, Signal] = MappingProxyType({
     "waiting": Signal(
         _("waiting requests"), _("Requests in the queue, for each replica: the best sign that more are needed."),
-        "AverageValue", "5", {"vllm": f"sum(vllm:num_requests_waiting{PODS})", "sglang": f"sum(sglang:num_queue_reqs{PODS})"}),
+        "AverageValue", "5", {engine: f"sum({name}{PODS})" for engine, name in WAITING.items()}),
     "running": Signal(
         _("running requests"), _("Requests being answered, for each replica."),
         "AverageValue", "32",
-        {"vllm": f"sum(vllm:num_requests_running{PODS})", "sglang": f"sum(sglang:num_running_reqs{PODS})"}),
+        {engine: f"sum({name}{PODS})" for engine, name in RUNNING.items()}),
     "kv-cache": Signal(
         _("use of the KV cache"), _("Share of the cache in use, 0 to 1, on average."),
         "Value", "0.8", {"vllm": _avg("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),

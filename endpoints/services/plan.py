@@ -29,6 +29,7 @@ from portal.tenancy.roles import Verb
 from portal.tenancy.text import clean
 
 from .proposals import first_spec, next_spec
+from .quota import quota_checks
 from .specs import spec_of
 from .weights import with_weights
 from .wishes import checked_autoscale, require_fits, still_accepted
@@ -48,10 +49,9 @@ class Planned:
 
 def plan(endpoint: Endpoint) -> Planned:
     """What the next step towards the wish as it is would change. Raises Unavailable where the place can't be asked."""
-    if endpoint.wish != Wish.RUNNING:
-        endpoint = copy.copy(endpoint)
-        endpoint.wish = Wish.RUNNING
-    return _planned(endpoint)
+    proposed = copy.copy(endpoint)
+    proposed.wish = Wish.RUNNING
+    return _planned(proposed, endpoint)
 
 
 def plan_creation(
@@ -66,7 +66,8 @@ def plan_creation(
                       options=options, operates=actor.operates)
     scaling, _notes = checked_autoscale(cluster, autoscale or {}, spec)
     endpoint = Endpoint(workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
-                        replicas=replicas, autoscale=scaling, **({"uid": uid} if uid else {}))
+                        replicas=replicas, autoscale=scaling, created_by=actor.user, created_by_key=actor.key,
+                        **({"uid": uid} if uid else {}))
     endpoint.wanted = Revision(endpoint=endpoint, number=1, profile=profile,
                                spec=with_weights(endpoint, profile, spec, make=False))
     return _planned(endpoint)
@@ -95,17 +96,18 @@ def plan_change(
     proposed.replicas = endpoint.replicas if replicas is None else replicas
     if autoscale is not None:
         proposed.autoscale, _notes = checked_autoscale(endpoint.cluster, autoscale, proposed.wanted.spec)
-    return _planned(proposed)
+    return _planned(proposed, endpoint)
 
 
 def _last_number(endpoint: Endpoint) -> int:
     return Revision.objects.filter(endpoint=endpoint).aggregate(last=Max("number"))["last"] or 0
 
 
-def _planned(endpoint: Endpoint) -> Planned:
+def _planned(endpoint: Endpoint, before: Endpoint | None = None) -> Planned:
     try:
         spec, target = spec_of(endpoint), target_for(endpoint.cluster)
-        found = replace(target.plan(spec), checks=target.checks(spec, model_facts(endpoint)))
+        checks = (*target.checks(spec, model_facts(endpoint)), *quota_checks(endpoint, before))
+        found = replace(target.plan(spec), checks=checks)
     except TargetError as error:
         if not error.permanent and error.code != Cause.NOT_LOADED:
             raise Unavailable(_("The place can't be asked: %(why)s") % {"why": clean(error.message, 300)}) from error

@@ -1,52 +1,162 @@
-"""Limits of a workspace on endpoints, replicas and GPUs, checked inside the transaction that would break them."""
+"""Limits on endpoints, replicas and GPUs, checked inside the transaction that would break them.
+
+As with calls, every limit on the chain applies: the workspace's, that of who made the endpoint, that of the key it was
+made with, and that of the model's name (docs/limits.md).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from endpoints.models import Endpoint, EndpointQuerySet
 from endpoints.options.footprint import footprint
 from endpoints.states import Wish
+from endpoints.targets.base import Check
 from portal.tenancy.errors import QuotaExceeded
-from portal.tenancy.models import Workspace
+from portal.tenancy.models import Limit, LimitKind, LimitQuerySet, Workspace
+
+# Which column of an endpoint names what a limit of this kind is about.
+COLUMNS = {LimitKind.WORKSPACE: "workspace_id", LimitKind.MEMBER: "created_by_id", LimitKind.KEY: "created_by_key_id",
+           LimitKind.MODEL: "public_name"}
+REACHED = {
+    LimitKind.WORKSPACE: gettext_lazy("The workspace's limit is reached: %(what)s %(sum)d of %(most)d."),
+    LimitKind.MEMBER: gettext_lazy("The limit of the member %(name)s is reached: %(what)s %(sum)d of %(most)d."),
+    LimitKind.KEY: gettext_lazy("The limit of the API key %(name)s is reached: %(what)s %(sum)d of %(most)d."),
+    LimitKind.MODEL: gettext_lazy("The limit of the model %(name)s is reached: %(what)s %(sum)d of %(most)d."),
+}
 
 
-def check_quota(workspace_id: int) -> None:
-    """Raise QuotaExceeded where the workspace, as the transaction sees it now, is over a limit.
+@dataclass(frozen=True)
+class Use:
+    """How much of each limited quantity endpoints take."""
 
-    Call it after the change. The update of the workspace's version comes first in the transaction
-    (`begin_claim`), so changes of one workspace follow each other on every database.
+    endpoints: int = 0
+    replicas: int = 0
+    gpus: int = 0
+
+    def __add__(self, other: Use) -> Use:
+        return Use(self.endpoints + other.endpoints, self.replicas + other.replicas, self.gpus + other.gpus)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one quantity of one limit stands: what other endpoints take, and what this one took and would take."""
+
+    limit: Limit
+    quantity: str
+    others: int
+    had: int
+    own: int
+    most: int
+
+    @property
+    def is_broken(self) -> bool:
+        """A limit that was set below what runs stops growth, and nothing that runs."""
+        return self.others + self.own > self.most and self.own > self.had
+
+    @property
+    def free(self) -> int:
+        """What this endpoint may take in all."""
+        return max(self.most - self.others, 0)
+
+    def __str__(self) -> str:
+        """What the limit says to who would break it."""
+        named = {LimitKind.MEMBER: self.limit.member, LimitKind.KEY: self.limit.key, LimitKind.MODEL: self.limit.model_name}
+        kind = LimitKind(self.limit.kind)
+        reached = REACHED[kind] % {"name": named.get(kind), "what": self.quantity, "sum": self.others + self.own,
+                                   "most": self.most}
+        return _("%(reached)s Others use %(used)d, %(free)d are free.") % {
+            "reached": reached, "used": self.others, "free": self.free}
+
+
+def check_quota(endpoint: Endpoint, before: Endpoint | None = None) -> None:
+    """Raise QuotaExceeded, with a sentence for each limit that the endpoint breaks as it is now.
+
+    `before` is the endpoint as it was. Call it after the change. The update of the workspace's version comes first
+    in the transaction (`begin_claim`), so changes of one workspace follow each other on every database.
     """
-    workspace = Workspace.objects.get(pk=workspace_id)
-    rows = Endpoint.objects.filter(workspace=workspace).exclude(wish=Wish.DELETED)
-    running = rows.filter(wish=Wish.RUNNING)
-    counts: tuple[tuple[str, int | None, Callable[[], int]], ...] = (
-        ("endpoints", workspace.max_endpoints, rows.count),
-        ("replicas", workspace.max_replicas, lambda: replicas_of(running)),
-        ("gpus", workspace.max_gpus, lambda: gpus_of(running)),
-    )
-    # Only what is limited is counted: most workspaces have no limit and may have thousands of rows.
-    for name, limit, count in counts:
-        if limit is not None and (used := count()) > limit:
-            raise QuotaExceeded(_("The workspace's limit is reached: %(what)s %(used)d of %(limit)d.") % {
-                "what": name, "used": used, "limit": limit}, field=name)
+    broken = [standing for standing in standings(endpoint, before) if standing.is_broken]
+    if broken:
+        raise QuotaExceeded(" ".join(map(str, broken)), field=broken[0].quantity)
 
 
-def replicas_of(running: EndpointQuerySet) -> int:
-    """The replicas that these may have at most: an autoscaler's upper bound counts, not what it wants now."""
-    return sum(replicas for replicas, _gpus in _footprints(running))
+def quota_checks(endpoint: Endpoint, before: Endpoint | None = None) -> tuple[Check, ...]:
+    """What `check_quota` would say of this endpoint, which need not be saved; nothing where nothing is limited."""
+    found = list(standings(endpoint, before))
+    broken = [str(standing) for standing in found if standing.is_broken]
+    lines = tuple(_line(standing) for standing in found)
+    if broken:
+        return (Check("limits", False, " ".join(broken), lines),)
+    return (Check("limits", True, _("It stays within every limit."), lines),) if found else ()
 
 
-def gpus_of(running: EndpointQuerySet) -> int:
-    return sum(gpus for _replicas, gpus in _footprints(running))
+def _line(standing: Standing) -> str:
+    return _("%(limit)s, %(what)s: %(own)d + %(used)d of others, of %(most)d") % {
+        "limit": standing.limit, "what": standing.quantity, "own": standing.own, "used": standing.others,
+        "most": standing.most}
 
 
-def _footprints(running: EndpointQuerySet) -> Iterator[tuple[int, int]]:
-    for row in running.select_related("wanted").only("replicas", "autoscale", "wanted__spec"):
-        yield footprint(row.wanted.spec if row.wanted else {}, row.most_replicas)
+def standings(endpoint: Endpoint, before: Endpoint | None = None) -> Iterator[Standing]:
+    """Each limited quantity on the endpoint's chain, counted with the endpoint as it is in memory.
+
+    Only what is limited is counted: most workspaces have no limit and may have thousands of rows. One query, and two
+    for each row of limits, of which a chain has four at most.
+    """
+    had, own = use_of([before] if before else []), use_of([endpoint])
+    for limit in _chain(endpoint):
+        others = _use_of_others(limit, endpoint)
+        for quantity in Limit.PLACES:
+            most = getattr(limit, quantity)
+            if most is not None:
+                yield Standing(limit, quantity, getattr(others, quantity), getattr(had, quantity),
+                               getattr(own, quantity), most)
+
+
+def with_deploy_limits(limits: LimitQuerySet) -> LimitQuerySet:
+    """Those that limit what is deployed."""
+    return limits.filter(Q(gpus__isnull=False) | Q(endpoints__isnull=False) | Q(replicas__isnull=False))
+
+
+def _chain(endpoint: Endpoint) -> LimitQuerySet:
+    applies = (
+        Q(kind=LimitKind.WORKSPACE) | Q(kind=LimitKind.MEMBER, member=endpoint.created_by_id)
+        | Q(kind=LimitKind.KEY, key=endpoint.created_by_key_id) | Q(kind=LimitKind.MODEL, model_name=endpoint.public_name))
+    rows = with_deploy_limits(Limit.objects.filter(applies, workspace=endpoint.workspace_id))
+    return rows.select_related("workspace", "member", "key").order_by("pk")
+
+
+def _use_of_others(limit: Limit, endpoint: Endpoint) -> Use:
+    if limit.kind == LimitKind.MODEL:
+        return Use()  # a name is one endpoint's only
+    column = COLUMNS[LimitKind(limit.kind)]
+    rows = Endpoint.objects.filter(**{column: getattr(endpoint, column)}, workspace=endpoint.workspace_id)
+    rows = rows.exclude(pk=endpoint.pk).exclude(wish=Wish.DELETED)
+    count = rows.count() if limit.endpoints is not None else 0
+    if limit.replicas is None and limit.gpus is None:
+        return Use(count)
+    used = use_of(with_footprint(rows.filter(wish=Wish.RUNNING)))
+    return Use(count, used.replicas, used.gpus)
+
+
+def with_footprint(rows: EndpointQuerySet, *more: str) -> EndpointQuerySet:
+    """What `use_of` reads of each row, and these fields, and no more."""
+    return rows.select_related("wanted").only("wish", "replicas", "autoscale", "wanted__spec", *more)
+
+
+def use_of(endpoints: Iterable[Endpoint]) -> Use:
+    """What these take together. An autoscaler's upper bound counts, not what it wants now; stopped ones have no replicas."""
+    used = Use()
+    for row in endpoints:
+        if row.wish == Wish.RUNNING:
+            used += Use(1, *footprint(row.wanted.spec if row.wanted else {}, row.most_replicas))
+        elif row.wish != Wish.DELETED:
+            used += Use(1)
+    return used
 
 
 def begin_claim(workspace_id: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from endpoints.autoscale import check_autoscale, sentences
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.options import check_change
 from endpoints.planning.paths import for_new_revision
-from endpoints.states import Wish
+from endpoints.states import Affinity, Wish
 from models_catalog.models import Profile
 from models_catalog.services import revision_spec
 from portal.tenancy import audit
@@ -31,6 +32,7 @@ from portal.tenancy.roles import Verb
 
 from .proposals import first_spec, next_spec
 from .quota import begin_claim, check_quota
+from .route_wish import require_no_route
 from .weights import renew, with_weights
 
 MAX_REPLICAS = 64
@@ -41,7 +43,7 @@ def create(
     actor: Actor, workspace: Workspace, *, name: str, cluster: Cluster, profile: Profile, replicas: int = 1,
     public_name: str = "", arguments: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None,
     devices: Sequence[int] = (), options: Mapping[str, Any] | None = None, autoscale: Mapping[str, Any] | None = None,
-    note: str = "", deploy: bool = True,
+    affinity: str = "", note: str = "", deploy: bool = True,
     origin: Mapping[str, Any] | None = None, notes: Sequence[str] = (), uid: UUID | None = None,
 ) -> Endpoint:
     """A new endpoint with its first revision. `deploy=False` leaves it stopped; `origin` (the portal only) is its owner.
@@ -57,14 +59,16 @@ def create(
     endpoint = Endpoint(
         workspace=workspace, cluster=cluster, name=name, public_name=public_name or name,
         public_key=(public_name or name).lower(), replicas=checked_replicas(replicas, least=0 if origin else 1),
-        autoscale=scaling, notes=[*notes, *said], created_by=actor.user, wish=Wish.RUNNING if deploy else Wish.STOPPED,
+        affinity=affinity, autoscale=scaling, notes=[*notes, *said], created_by=actor.user, created_by_key=actor.key,
+        wish=Wish.RUNNING if deploy else Wish.STOPPED,
         **(origin or {}), **({"uid": uid} if uid else {}))
     _validate(endpoint)
     spec = with_weights(endpoint, profile, spec)
     begin_claim(workspace.pk)
+    require_no_route(endpoint)
     _insert(endpoint)
     _new_revision(actor, endpoint, profile, spec, note)
-    check_quota(workspace.pk)
+    check_quota(endpoint)
     audit.record(actor, "create", endpoint, workspace=workspace, after={**audit.snapshot(endpoint, _AUDITED), "spec": spec})
     _tell(actor, endpoint, _("Deployment of %(profile)s asked for.") % {"profile": profile})
     return endpoint
@@ -101,6 +105,18 @@ def scale(
                                               "high": endpoint.autoscale["max_replicas"]}, code="autoscaled")
     return _wish(actor, endpoint, "scale", _("%(count)d replicas asked for.") % {"count": count}, expected_generation,
                  replicas=count)
+
+
+def set_affinity(
+    actor: Actor, endpoint: Endpoint, affinity: str, *, expected_generation: int | None = None,
+) -> Endpoint:
+    """Choose which of several replicas takes a call. Raises Invalid (field ``affinity``), Conflict where nothing differs."""
+    if affinity not in Affinity.values:
+        raise Invalid(_("Choose one of the ways to spread calls."), field="affinity")
+    if affinity == endpoint.affinity:
+        raise Conflict(_("The calls of %(name)s are spread so already.") % {"name": endpoint.name}, code="no_change")
+    return _wish(actor, endpoint, "affinity", _("Calls shall go to: %(way)s.") % {"way": Affinity(affinity).label},
+                 expected_generation, affinity=affinity)
 
 
 def set_autoscale(
@@ -199,7 +215,7 @@ def rewish(actor: Actor, endpoint: Endpoint, verb: str, message: str, **fields: 
     return _wish(actor, endpoint, verb, message, None, **fields)
 
 
-_AUDITED = ("wish", "replicas", "autoscale", "wanted", "generation", "name", "public_name", "cluster")
+_AUDITED = ("wish", "replicas", "affinity", "autoscale", "wanted", "generation", "name", "public_name", "cluster")
 
 
 @retry_tx
@@ -215,7 +231,7 @@ def _wish(
         raise Stale(_changed_meanwhile(endpoint))
     if endpoint.wish == Wish.DELETED:
         raise Conflict(_("%(name)s is being deleted.") % {"name": endpoint.name}, code="deleting")
-    before = audit.snapshot(endpoint, _AUDITED)
+    was, before = copy.copy(endpoint), audit.snapshot(endpoint, _AUDITED)
     begin_claim(endpoint.workspace_id)
     won = Endpoint.objects.filter(pk=endpoint.pk, generation=endpoint.generation).update(
         generation=F("generation") + 1, version=F("version") + 1, next_look_at=Now(), attempts=0, last_error="",
@@ -225,8 +241,7 @@ def _wish(
     endpoint.refresh_from_db()
     if forgive and endpoint.wanted_id is not None:
         Revision.objects.filter(pk=endpoint.wanted_id).update(failed_at=None, failure="")
-    if fields.get("wish") != Wish.DELETED and fields.get("wish") != Wish.STOPPED:
-        check_quota(endpoint.workspace_id)
+    check_quota(endpoint, was)
     audit.record(actor, verb, endpoint, workspace=endpoint.workspace, before=before,
                  after=audit.snapshot(endpoint, _AUDITED))
     _tell(actor, endpoint, message)

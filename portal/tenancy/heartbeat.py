@@ -6,9 +6,11 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from .db import retry_tx
 from .models import Heartbeat
 
 
+@retry_tx
 def mark(name: str, *, seconds: float = 0.0, lag: float = 0.0) -> None:
     """Note that the job `name` has just ended. `seconds` is how long it took, `lag` how late its oldest row was."""
     Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now(), "seconds": seconds, "lag": lag})

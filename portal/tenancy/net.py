@@ -1,8 +1,9 @@
 """Which addresses the portal may call on somebody's word (threats T17-T19).
 
-Operators name API servers and other services by URL. Whatever could reach the portal's own machine, a cloud's
+Operators name API servers and other services by URL, tenants webhooks. Whatever could reach the portal's own machine, a cloud's
 metadata service or another protocol is refused, with one sentence for all reasons. A name is resolved once,
-all its addresses are judged, and the caller connects to a judged address, never to the name again.
+all its addresses are judged, and the caller connects to a judged address, never to the name again. What tenants name
+(`public_only`) must lie in the internet, or in a network that an operator opened to them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -66,7 +67,9 @@ class Url:
         return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}{port}{self.path}"
 
 
-def check_url(text: str, *, schemes: Collection[str] = ("https",), field: str = "") -> Url:
+def check_url(
+    text: str, *, schemes: Collection[str] = ("https",), field: str = "", public_only: bool = False,
+) -> Url:
     """Read a URL strictly: no user, query, fragment, escapes, backslashes or odd spellings of addresses.
 
     Nothing is resolved; an address in digits is judged at once. Raises AddressRefused.
@@ -81,12 +84,12 @@ def check_url(text: str, *, schemes: Collection[str] = ("https",), field: str = 
     address = _address_in(host)
     if found["host"].startswith("[") and not isinstance(address, ipaddress.IPv6Address):
         raise AddressRefused(field)
-    if not (_is_name(host) if address is None else is_allowed(address)):
+    if not (_is_name(host) if address is None else _judge(public_only)(address)):
         raise AddressRefused(field)
     return Url(found["scheme"], host, port, path)
 
 
-def checked_addresses(host: str, port: int) -> list[str]:
+def checked_addresses(host: str, port: int, *, public_only: bool = False) -> list[str]:
     """Resolve `host` once; every address that it has, in the resolver's order.
 
     Raises AddressRefused where any one of them is not allowed, and OSError where the name can't be resolved.
@@ -95,7 +98,8 @@ def checked_addresses(host: str, port: int) -> list[str]:
         raise AddressRefused()
     answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     found = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-    if not all("%" not in text and is_allowed(ipaddress.ip_address(text)) for text in found):
+    may = _judge(public_only)
+    if not all("%" not in text and may(ipaddress.ip_address(text)) for text in found):
         raise AddressRefused()
     return found
 
@@ -108,6 +112,15 @@ def is_allowed(address: Address) -> bool:
         inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return inner.is_global and is_allowed(inner)
     return not _is_in(address, _NEVER)
+
+
+def is_public(address: Address) -> bool:
+    """Whether the portal may connect there on a tenant's word: the portal's own network is none of a tenant's business."""
+    return is_allowed(address) and (address.is_global or _is_in(address, settings.PORTAL_WEBHOOK_NETWORKS))
+
+
+def _judge(public_only: bool) -> Callable[[Address], bool]:
+    return is_public if public_only else is_allowed
 
 
 def _is_in(address: Address, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:

@@ -23,7 +23,8 @@ class ClosedQuery(Schema):
     @model_validator(mode="after")
     def _nothing_else(self, info: ValidationInfo) -> Self:
         request = (info.context or {}).get("request")
-        unknown = sorted(set(request.GET) - set(type(self).model_fields)) if request else []
+        known = {field.alias or name for name, field in type(self).model_fields.items()}
+        unknown = sorted(set(request.GET) - known) if request else []
         if unknown:
             raise ValueError(_("There is no parameter “%(name)s” here.") % {"name": unknown[0][:40]})
         return self

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Model, Prefetch
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,10 +15,11 @@ from . import audit
 from .actor import Actor
 from .db import retry_tx
 from .errors import Conflict, Invalid, NotAllowed
-from .models import ApiKey, Membership, User, Workspace
+from .models import ApiKey, Limit, LimitKind, Membership, User, Workspace, WorkspaceQuerySet
 from .roles import RANK, Role, Scope, Verb, scopes_may
 
-LIMIT_FIELDS = ("max_endpoints", "max_replicas", "max_gpus")
+# How a workspace's own limits are called where it is shown, and the quantities of its row of limits.
+LIMIT_FIELDS = {"max_endpoints": "endpoints", "max_replicas": "replicas", "max_gpus": "gpus"}
 CHANGED_LATER = {"name", *LIMIT_FIELDS}
 
 
@@ -26,14 +27,15 @@ CHANGED_LATER = {"name", *LIMIT_FIELDS}
 def create_workspace(actor: Actor, *, name: str, slug: str, **limits: int | None) -> Workspace:
     """A new tenant, with its maker as owner. Raises Invalid, Conflict, NotAllowed."""
     actor.require_operator()
-    row = Workspace(name=name.strip(), slug=slug, **limits)
+    row = Workspace(name=name.strip(), slug=slug)
     clean_or_raise(row)
     try:
         with transaction.atomic():
             row.save()
     except IntegrityError as error:
         raise Conflict(_("There is already a workspace with this short name."), field="slug") from error
-    audit.record(actor, "create", row, workspace=row, after=audit.snapshot(row))
+    _set_limits(row, limits)
+    audit.record(actor, "create", row, workspace=row, after=_audited(row))
     if actor.user is not None:
         Membership.objects.create(workspace=row, user=actor.user, role=Role.OWNER)
     return row
@@ -49,16 +51,42 @@ def change_workspace(actor: Actor, workspace: Workspace, **values: object) -> Wo
     if not values.keys() <= CHANGED_LATER:
         raise Invalid(_("This can't be changed."), field=sorted(values.keys() - CHANGED_LATER)[0])
     row = Workspace.objects.get(pk=workspace.pk)
-    before = audit.snapshot(row, CHANGED_LATER)
-    limits = any(name in LIMIT_FIELDS and before[name] != value for name, value in values.items())
+    before = _audited(row)
+    limits = {name: value for name, value in values.items() if name in LIMIT_FIELDS and before[name] != value}
     if limits:
         actor.require_operator()
-    for name, value in values.items():
-        setattr(row, name, value)
+    row.name = str(values.get("name", row.name))
     clean_or_raise(row)
-    row.save(update_fields=[*values, "updated_at"])
-    audit.record(actor, "change", row, workspace=row, before=before, after=audit.snapshot(row, CHANGED_LATER))
+    row.save(update_fields=["name", "updated_at"])
+    _set_limits(row, limits)
+    audit.record(actor, "change", row, workspace=row, before=before, after=_audited(row))
     return row
+
+
+def with_limits(rows: WorkspaceQuerySet) -> WorkspaceQuerySet:
+    """Read the workspaces' own limits too, in one query for all of them."""
+    own = Limit.objects.filter(kind=LimitKind.WORKSPACE)
+    name: str = "own_limits"  # fills the cached property, which django-stubs would take for a clash
+    return rows.prefetch_related(Prefetch("limits", own, to_attr=name))
+
+
+def _set_limits(workspace: Workspace, limits: Mapping[str, object]) -> None:
+    """Write these of LIMIT_FIELDS into the workspace's own row of limits, which is made when it is first needed."""
+    row = next(iter(workspace.own_limits), None) or Limit(workspace=workspace, kind=LimitKind.WORKSPACE)
+    if not limits or (row._state.adding and all(value is None for value in limits.values())):
+        return
+    for name, value in limits.items():
+        setattr(row, LIMIT_FIELDS[name], value)
+    try:
+        clean_or_raise(row, but=("workspace", "subject"))
+    except Invalid as error:
+        raise Invalid(error.message, field=f"max_{error.field}") from error
+    row.save()
+    workspace.own_limits = [row]
+
+
+def _audited(workspace: Workspace) -> dict[str, object]:
+    return audit.snapshot(workspace, ["name", "slug"]) | {name: getattr(workspace, name) for name in LIMIT_FIELDS}
 
 
 @retry_tx
@@ -159,10 +187,10 @@ def revoke_key(actor: Actor, key: ApiKey) -> None:
         audit.record(actor, "revoke key", key, workspace=key.workspace)
 
 
-def clean_or_raise(row: Workspace | Membership) -> None:
+def clean_or_raise(row: Model, but: Collection[str] = ()) -> None:
     """Run the row's own validation and turn its first complaint into Invalid with the field's name."""
     try:
-        row.clean_fields()
+        row.clean_fields(exclude=but)
     except ValidationError as error:
         field, messages = next(iter(error.message_dict.items()))
         raise Invalid(" ".join(messages), field=field) from error
