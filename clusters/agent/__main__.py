@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import VERSION
 from .client import Away, Client, Refused
+from .engines import DRAIN_SECONDS
 from .health import Prober
 from .inventory import take_inventory
 from .logs import log_lines
@@ -44,6 +45,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--gateway-url", action="append", default=[],
                         help="with --tunnel: address of each gateway that is served apart from the portal")
     parser.add_argument("--allow-http", action="store_true", help="call a portal without https on a trusted network")
+    parser.add_argument("--drain-seconds", type=float, default=DRAIN_SECONDS,
+                        help="how long an engine that is to stop may go on with the calls that it has")
     parser.add_argument("--stop-engines-on-exit", action="store_true", help="leave no engine running")
     return parser.parse_args(argv)
 
@@ -115,7 +118,7 @@ def work(options: argparse.Namespace, state: StateDir, identity: Identity, doors
     engines_dir = options.engines_dir.absolute()
     place = Place(state.state_id(), engines_dir, identity.address, options.local or options.tunnel)
     prober = Prober()
-    supervisor = Supervisor(state, place, prober, time.monotonic)
+    supervisor = Supervisor(state, place, prober, time.monotonic, options.drain_seconds)
     client = Client(options.server, HostKey.from_text(identity.key), identity.host, allow_http=options.allow_http)
     agent = Agent(client, supervisor, state.path, engines_dir)
     for number in (signal.SIGTERM, signal.SIGINT):

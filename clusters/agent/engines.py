@@ -10,10 +10,11 @@ from .causes import Why, explain, progress
 from .health import Probe
 from .history import History
 from .messages import EngineOrder, EngineReport
-from .process import CannotStart, Place, Running, ask_to_end, find_marked, kill_all, listens, start
+from .process import CannotStart, Place, Running, ask_to_end, find_marked, has_callers, kill_all, listens, start
 from .tail import cap, last_lines, read_tail
 
 END_SECONDS = 10.0
+DRAIN_SECONDS = 120.0
 PROBE_LOADING, PROBE_READY = 0.5, 5.0
 FAILED_PROBES = 6
 LONG_HEALTHY = 300.0
@@ -33,7 +34,7 @@ class Engine:
         self.message = self.history.message if self.history.crashloop else ""
         self._child: subprocess.Popen[bytes] | None = None
         self._answer: Future[bool] | None = None
-        self._next_probe = self._kill_at = self._ready_since = 0.0
+        self._next_probe = self._kill_at = self._ready_since = self._drained_at = 0.0
         self._failed_probes = 0
 
     def tick(self, now: float, hindrance: str = "") -> None:
@@ -44,6 +45,14 @@ class Engine:
             self.gone = True
         elif not self.history.crashloop and self.order is not None and now >= self.history.next_start:
             self._start(self.order, now, hindrance)
+
+    def retire(self, now: float, seconds: float) -> None:
+        """End when the last caller has gone, or after `seconds`: no stream is cut that ends in time."""
+        if self.phase == "READY" and seconds and not self.ending:
+            self._drained_at = now + seconds
+            self._show("STOPPING", "It ends the calls that it has.")
+        elif not self._drained_at:
+            self.end(now)
 
     def end(self, now: float, why: str = "") -> None:
         """Ask the process to end; it is killed after a while. Repeating it changes nothing."""
@@ -75,6 +84,9 @@ class Engine:
         elif self.ending:
             if now >= self._kill_at:
                 kill_all(self.processes())
+        elif self._drained_at:
+            if now >= self._drained_at or not has_callers(self.processes(), running.port):
+                self.end(now)
         elif self.phase != "READY" and self.history.deadline and now >= self.history.deadline:
             self._too_slow(now)
         else:
@@ -96,7 +108,7 @@ class Engine:
         return find_marked(self.place.state_id).get(self.uid, [])
 
     def _on_end(self, now: float, code: int | None) -> None:
-        was_ending, self.ending = self.ending, False
+        was_ending, self.ending, self._drained_at = self.ending, False, 0.0
         if not self.wanted:
             self.gone = True
         elif was_ending:

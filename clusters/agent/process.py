@@ -172,9 +172,19 @@ def kill_all(processes: Iterable[Running]) -> None:
 
 def listens(processes: Iterable[Running]) -> bool:
     """Whether one of these holds the engine's port, so that a stranger's answer there isn't taken for the engine's."""
-    for running in processes:
-        with contextlib.suppress(psutil.Error):
-            for connection in psutil.Process(running.pid).net_connections(kind="tcp"):
-                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == running.port:
-                    return True
-    return False
+    return any(status == psutil.CONN_LISTEN and port == running.port
+               for running in processes for status, port in _connections(running))
+
+
+def has_callers(processes: Iterable[Running], port: int) -> bool:
+    """Whether anybody is connected to the engine's port."""
+    return any(status == psutil.CONN_ESTABLISHED and at == port
+               for running in processes for status, at in _connections(running))
+
+
+def _connections(running: Running) -> list[tuple[str, int]]:
+    """State and own port of each TCP connection of this process; none where it has just ended."""
+    try:
+        return [(one.status, one.laddr.port) for one in psutil.Process(running.pid).net_connections(kind="tcp")]
+    except psutil.Error:
+        return []

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from .engines import LOG_SECONDS_READY, Engine
+from .engines import DRAIN_SECONDS, LOG_SECONDS_READY, Engine
 from .health import Probe
 from .history import boot_id
 from .messages import EngineOrder, EngineReport, Orders
@@ -48,8 +48,12 @@ class Lease:
 class Supervisor:
     """Safe to use from several threads; each method holds the lock for a moment only."""
 
-    def __init__(self, state: StateDir, place: Place, probe: Probe, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, state: StateDir, place: Place, probe: Probe, clock: Callable[[], float],
+        drain_seconds: float = DRAIN_SECONDS,
+    ) -> None:
         self._state, self._place, self._probe, self._clock = state, place, probe, clock
+        self._drain_seconds = drain_seconds
         self._lock = threading.RLock()
         self.engines: dict[str, Engine] = {}
         self.lease = Lease(state.path / "lease.json")
@@ -100,7 +104,7 @@ class Supervisor:
         for uid, engine in self.engines.items():
             if uid not in wanted and engine.wanted:
                 engine.wanted = False
-                engine.end(self._clock())
+                engine.retire(self._clock(), self._drain_seconds)
 
     def superseded(self, epoch: int) -> None:
         """The portal gave our lease up; the next report carries the new epoch and gets the new orders."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from clusters.agent.engines import Engine
+from clusters.agent.engines import DRAIN_SECONDS, Engine
 from clusters.agent.health import Prober
 from clusters.agent.inventory import take_inventory
 from clusters.agent.messages import EngineOrder, Orders
-from clusters.agent.process import CannotStart, Place, environment, find_marked, kill_all
+from clusters.agent.process import CannotStart, Place, environment, find_marked, has_callers, kill_all
 from clusters.agent.state import StateDir, read_json
 from clusters.agent.supervisor import Supervisor
 from tests.simulators.engine.install import install, model
@@ -79,6 +80,12 @@ class Host:
     def phase(self, phase: str, uid: str = "e1") -> Engine:
         self.watch(lambda: self.engine(uid).phase == phase)
         return self.engine(uid)
+
+    def port(self) -> int:
+        """Where the ready engine listens."""
+        running = self.phase("READY").running
+        assert running is not None
+        return running.port
 
 
 @pytest.fixture
@@ -370,3 +377,40 @@ def test_the_inventory_is_that_of_this_machine(host: Host) -> None:
 def test_a_broken_or_missing_file_of_state_is_no_history(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[1")
     assert read_json(tmp_path / "x.json") == read_json(tmp_path / "y.json") == {}
+
+
+def test_a_stopped_engine_ends_when_its_last_caller_has_gone(host: Host) -> None:
+    host.give(host.order())
+    port = host.port()
+    with socket.create_connection(("127.0.0.1", port)):
+        host.watch(lambda: has_callers(host.engine().processes(), port))
+        host.give()
+        for _ in range(20):
+            host.clock.now += 5
+            host.supervisor.tick()
+        assert host.engine().phase == "STOPPING"
+        assert host.pids()
+    host.watch(lambda: not host.supervisor.engines)
+    assert host.pids() == set()
+
+
+def test_callers_that_stay_hold_a_stopped_engine_for_so_long_only(host: Host) -> None:
+    host.give(host.order())
+    port = host.port()
+    with socket.create_connection(("127.0.0.1", port)):
+        host.watch(lambda: has_callers(host.engine().processes(), port))
+        host.give()
+        host.clock.now += DRAIN_SECONDS + 1
+        host.watch(lambda: not host.supervisor.engines)
+    assert host.pids() == set()
+
+
+def test_without_its_lease_an_engine_is_not_drained(host: Host) -> None:
+    host.give(host.order())
+    port = host.port()
+    with socket.create_connection(("127.0.0.1", port)):
+        host.watch(lambda: has_callers(host.engine().processes(), port))
+        host.give()
+        host.clock.now = host.supervisor.lease.until
+        host.watch(lambda: not host.supervisor.engines)
+    assert host.pids() == set()

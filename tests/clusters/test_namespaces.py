@@ -19,7 +19,7 @@ from clusters.services.namespaces import NameTaken, ensure_namespace, forget_nam
 from clusters.states import ClusterKind
 from portal.tenancy.actor import PORTAL
 from portal.tenancy.models import Workspace
-from tests.cast import make_cluster
+from tests.cast import make_cluster, set_limit
 from tests.clusters.test_connect import PLURALS
 from tests.kube import make_kubernetes_place
 from tests.simulators.kubernetes.client import Refused
@@ -31,7 +31,13 @@ QUOTA = "resourcequotas"
 @pytest.fixture
 def workspace(db: None) -> Workspace:
     """Of a name that no other test's namespace has: the simulator is shared."""
-    return Workspace.objects.create(name="Team", slug=f"t{uuid.uuid4().hex[:12]}", max_gpus=3)
+    return limited(Workspace.objects.create(name="Team", slug=f"t{uuid.uuid4().hex[:12]}"), 3)
+
+
+def limited(workspace: Workspace, gpus: int | None) -> Workspace:
+    """The workspace as it is read once it may have so many GPUs."""
+    set_limit(workspace, gpus=gpus)
+    return Workspace.objects.get(pk=workspace.pk)
 
 
 @pytest.fixture
@@ -71,8 +77,7 @@ def test_weights_come_over_https_but_never_from_the_metadata_service(workspace: 
 
 
 def test_without_a_limit_gpus_are_not_counted(workspace: Workspace) -> None:
-    workspace.max_gpus = None
-    assert "requests.nvidia.com/gpu" not in namespace_objects(workspace)[1]["spec"]["hard"]
+    assert "requests.nvidia.com/gpu" not in namespace_objects(limited(workspace, None))[1]["spec"]["hard"]
 
 
 def test_repeating_it_asks_nothing_until_a_limit_changes(place: Cluster, workspace: Workspace, kube_sim: Simulator) -> None:
@@ -84,10 +89,9 @@ def test_repeating_it_asks_nothing_until_a_limit_changes(place: Cluster, workspa
     before = asked()
     ensure_namespace(kube.kube_for(place), place, workspace)
     assert asked() == before
-    workspace.max_gpus = 5
-    ensure_namespace(kube.kube_for(place), place, workspace)
+    ensure_namespace(kube.kube_for(place), place, limited(workspace, 5))
     assert quota_of(kube_sim, namespace)["requests.nvidia.com/gpu"] == "5"
-    workspace.max_gpus = None
+    workspace = limited(workspace, None)
     ensure_namespace(kube.kube_for(place), place, workspace)
     assert "requests.nvidia.com/gpu" not in quota_of(kube_sim, namespace)
     before = asked()

@@ -18,7 +18,6 @@ from .weights import CACHE_PATH, claim_of, model_of
 
 PORT = 8000
 MASTER_PORT = "29501"
-DRAIN_SECONDS = 15  # A pod that is to go still answers calls so long, while everybody learns of it.
 # Kubernetes puts these in where LeaderWorkerSet has set the variables.
 _RANK, _SIZE, _LEADER = "$(LWS_WORKER_INDEX)", "$(LWS_GROUP_SIZE)", "$(LWS_LEADER_ADDRESS)"
 
@@ -126,11 +125,6 @@ def secret_data(spec: Spec, place: PlaceView) -> dict[str, str]:
 
 def _from_secret(variable: str, spec: Spec, key: str) -> dict[str, Any]:
     return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret_name(spec), "key": key}}}
-
-
-def grace_seconds(revision: RevisionSpec) -> int:
-    """How long a pod may take to stop: the drain, the engine's own time for running calls, and half a minute."""
-    return DRAIN_SECONDS + int(revision.arguments.get("shutdown-timeout", 0)) + 30
 
 
 def probes(revision: RevisionSpec) -> dict[str, Any]:

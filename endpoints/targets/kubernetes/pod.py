@@ -7,7 +7,8 @@ from typing import Any
 from clusters.namespaces import REVISION
 from endpoints.targets.base import RevisionSpec, Spec
 
-from .engine import DRAIN_SECONDS, PORT, Role, environment, grace_seconds, launch, probes
+from .drain import grace_seconds, pre_stop
+from .engine import PORT, Role, environment, launch, probes
 from .names import labels
 from .place import PlaceView
 from .secrets import pulls_by
@@ -43,7 +44,7 @@ def _container(spec: Spec, place: PlaceView, role: Role) -> dict[str, Any]:
     # A worker of a group answers no calls: its leader ends the group when it is gone.
     answers = {} if role.is_worker else {
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}], **probes(spec.wanted),
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(DRAIN_SECONDS)]}}},
+        "lifecycle": {"preStop": pre_stop(PORT)},
     }
     return {
         "name": "engine", "image": spec.wanted.image, "imagePullPolicy": "IfNotPresent", "command": command, "args": args,
