@@ -27,6 +27,7 @@ from endpoints.evidence_schemas import (
 )
 from endpoints.models import Endpoint, Event, Revision
 from endpoints.schemas import (
+    AffinityIn,
     EndpointFilter,
     EndpointIn,
     EndpointOut,
@@ -113,7 +114,7 @@ def create_endpoint(request: ApiRequest, data: EndpointIn) -> HttpResponse:
     actor.require(Verb.DEPLOY, workspace)
     values = data.model_dump(exclude={"workspace", "place", "profile"})
     place, profile, uid = place_of(workspace, data.place), profile_of(workspace, data.profile), uid_of_plan(request)
-    planned = {name: value for name, value in values.items() if name not in ("note", "deploy")}
+    planned = {name: value for name, value in values.items() if name not in ("affinity", "note", "deploy")}
     approve(request, lambda: services.plan_creation(actor, workspace, cluster=place, profile=profile, uid=uid, **planned))
     return created(request, EndpointOut, status=202, make=lambda: services.create(
         actor, workspace, cluster=place, profile=profile, uid=uid, **values))
@@ -176,6 +177,11 @@ def retry_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID) -> St
 @router.post("/endpoints/{uid}/scale", response={202: EndpointOut}, summary="Change the number of replicas")
 def scale_endpoint(request: ApiRequest, response: HttpResponse, uid: UUID, data: ScaleIn) -> Status[Endpoint]:
     return act(request, response, uid, services.scale, data.replicas, replicas=data.replicas)
+
+
+@router.post("/endpoints/{uid}/affinity", response={202: EndpointOut}, summary="Choose how calls find their replica")
+def set_affinity(request: ApiRequest, response: HttpResponse, uid: UUID, data: AffinityIn) -> Status[Endpoint]:
+    return act(request, response, uid, services.set_affinity, data.affinity.value)
 
 
 @router.post("/endpoints/{uid}/rollback", response={202: EndpointOut}, summary="Go back to an earlier revision")

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 
@@ -9,4 +10,5 @@ class EndpointsConfig(AppConfig):
 
     def ready(self) -> None:
         # Services send tasks by name, so every process must know the names.
-        from . import tasks  # noqa: F401
+        if not settings.PORTAL_ONLY_GATEWAY:
+            from . import tasks  # noqa: F401

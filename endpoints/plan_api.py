@@ -81,7 +81,7 @@ def _check_out(check: Check) -> CheckOut:
 def plan_creation(request: ApiRequest, data: EndpointIn) -> PlanOut:
     actor = request.auth
     workspace = pick(actor.workspaces, data.workspace, field="workspace", what="workspace")
-    values = data.model_dump(exclude={"workspace", "place", "profile", "note", "deploy"})
+    values = data.model_dump(exclude={"workspace", "place", "profile", "affinity", "note", "deploy"})
     return plan_out(services.plan_creation(
         actor, workspace, cluster=place_of(workspace, data.place), profile=profile_of(workspace, data.profile), **values))
 

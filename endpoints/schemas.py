@@ -10,7 +10,7 @@ from ninja import Schema
 from pydantic import Field, StringConstraints
 
 from endpoints.models import Endpoint, Event, Revision
-from endpoints.states import Status, Wish
+from endpoints.states import Affinity, Status, Wish
 from portal.tenancy.pagination import PageIn
 from portal.tenancy.schemas import Closed, Line, Printable, Ref
 
@@ -37,6 +37,8 @@ class TriggerIn(Closed):
     authentication: Annotated[str, StringConstraints(max_length=253)] = ""
 
 
+HOW_AFFINE = ("Which replica takes a call: \"\" the least busy one, \"session\" or \"prefix\" the one that has had this "
+              "session or beginning of a prompt before, unless it is too busy.")
 Bound = Annotated[int, Field(ge=0, le=MAX_REPLICAS, strict=True)]
 Seconds = Annotated[int, Field(ge=0, le=86_400, strict=True)]
 
@@ -68,12 +70,17 @@ class EndpointIn(Closed):
     devices: Devices = []
     options: PlaceOptions = {}
     autoscale: AutoscaleIn | None = None
+    affinity: Affinity = Field(Affinity.NONE, description=HOW_AFFINE)
     note: Line = ""
     deploy: bool = True
 
 
 class ScaleIn(Closed):
     replicas: Replicas
+
+
+class AffinityIn(Closed):
+    affinity: Affinity = Field(description=HOW_AFFINE)
 
 
 class UpdateIn(Closed):
@@ -114,6 +121,7 @@ class EndpointOut(Schema):
     profile: str
     wish: Wish
     replicas: int
+    affinity: Affinity
     autoscale: dict[str, Any]
     autoscaled_replicas: int | None
     notes: list[str]

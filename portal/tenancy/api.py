@@ -45,7 +45,7 @@ def workspace_of(actor: Actor, slug: str, verb: Verb = Verb.VIEW) -> Workspace:
 
 @router.get("/workspaces", response=WorkspacePage, summary="List workspaces")
 def list_workspaces(request: ApiRequest, page: PageQuery) -> Page[Workspace]:
-    return page_of(request.auth.scope(), page)
+    return page_of(services.with_limits(request.auth.scope()), page)
 
 
 @router.post("/workspaces", response={201: WorkspaceOut}, summary="Make a workspace (operators)")
