@@ -17,7 +17,7 @@ from clusters.models import Engine
 from clusters.states import AWS_KINDS, HEARTBEAT, ClusterKind, Phase
 from clusters.states import COLOURS as PHASE_COLOURS
 from endpoints import services
-from endpoints.models import Endpoint, Event, Revision
+from endpoints.models import Endpoint, Event, Revision, Route
 from endpoints.states import COLOURS, Status
 from endpoints.targets.measuring import CONCURRENT, FIRST_BYTE, INVOCATIONS, LATENCY
 from models_catalog.choices import Task
@@ -46,7 +46,7 @@ def context(row: Endpoint) -> dict[str, Any]:
     for revision in revisions:
         revision.note, revision.failure = clean(revision.note, 200), clean(revision.failure, 1000)
     return {"endpoint": row, "parts": parts(row, ask=False), "revisions": revisions, "curl": curl(row, revisions),
-            "scaling": scaling_of(row)}
+            "scaling": scaling_of(row), "routes": list(Route.objects.leading_to(row))}
 
 
 def parts(row: Any, *, ask: bool = True) -> dict[str, SafeString]:

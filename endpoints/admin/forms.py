@@ -47,7 +47,7 @@ class EndpointForm(forms.ModelForm[Endpoint]):
 
     class Meta:
         model = Endpoint
-        fields = ("workspace", "cluster", "name", "public_name", "replicas")
+        fields = ("workspace", "cluster", "name", "public_name", "replicas", "affinity")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -17,7 +17,15 @@ from clusters.states import AWS_KINDS, ClusterKind
 from endpoints import services
 from endpoints.models import Endpoint
 from models_catalog.models import Profile
-from portal.tenancy.adminkit import PortalAdmin, RelatedOnlyFilter, WorkspaceFilter, actor_of, adopt, age
+from portal.tenancy.adminkit import (
+    DeletedByAction,
+    PortalAdmin,
+    RelatedOnlyFilter,
+    WorkspaceFilter,
+    actor_of,
+    adopt,
+    age,
+)
 from portal.tenancy.errors import NotAllowed
 
 from . import cells, detail, live, logs, why
@@ -41,7 +49,7 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
+class EndpointAdmin(DeletedByAction, ScalingPages, EndpointActions, PortalAdmin):
     """The list answers what runs where and why not; the add form deploys; the change form wishes something else."""
 
     form = EndpointForm
@@ -56,12 +64,13 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
     ordering = ("-id",)
     add_fieldsets = (
         (gettext_lazy("What"), {"fields": (("workspace", "profile"), ("name", "public_name"))}),
-        (gettext_lazy("Where and how much"), {"fields": (("cluster", "replicas"),)}),
+        (gettext_lazy("Where and how much"), {"fields": (("cluster", "replicas"), "affinity")}),
         (gettext_lazy("Options of the place"), {"fields": ("options",)}),
         (gettext_lazy("How"), {"fields": ("arguments", "note", "deploy_now")}),
     )
     fieldsets = (
-        (gettext_lazy("What is wished"), {"fields": ("read_generation", ("profile", "replicas"), "arguments", "note")}),
+        (gettext_lazy("What is wished"), {"fields": (
+            "read_generation", ("profile", "replicas"), "affinity", "arguments", "note")}),
         (gettext_lazy("Fixed"), {"fields": (("workspace", "cluster"), ("name", "public_name"))}),
     )
     change_form_outer_before_template = "portal/admin/endpoint_head.html"
@@ -136,7 +145,7 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
         adopt(obj, services.create(
             actor, said["workspace"], name=said["name"], cluster=said["cluster"], profile=said["profile"],
             replicas=said["replicas"], public_name=said["public_name"], arguments=said["arguments"], options=said["options"],
-            note=said["note"], deploy=said["deploy_now"] and not _is_planned_first(said["cluster"])))
+            affinity=said["affinity"], note=said["note"], deploy=said["deploy_now"] and not _is_planned_first(said["cluster"])))
 
     def response_add(self, request: HttpRequest, obj: Endpoint, post_url_continue: str | None = None) -> HttpResponse:
         """Where others may have changed things meanwhile, the plan comes before the deployment."""
@@ -154,6 +163,10 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
             self._require(request, "scale")
             services.scale(actor, row, said["replicas"], expected_generation=expected)
             expected = row.generation
+        if "affinity" in form.changed_data:
+            self._require(request, "update")
+            services.set_affinity(actor, row, said["affinity"], expected_generation=expected)
+            expected = row.generation
         if {"profile", "arguments", "options"} & set(form.changed_data):
             self._require(request, "update")
             services.update(
@@ -167,17 +180,6 @@ class EndpointAdmin(ScalingPages, EndpointActions, PortalAdmin):
     def _require(self, request: HttpRequest, verb: str) -> None:
         if not getattr(self, f"has_{verb}_permission")(request):
             raise NotAllowed(_("You lack the right to %(verb)s endpoints.") % {"verb": verb})
-
-    # Deleting goes through the service, on every road
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        found: dict[str, Any] = super().get_actions(request)
-        found.pop("delete_selected", None)
-        return found
-
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        answer: HttpResponse = self.remove(request, object_id=object_id)
-        return answer
 
     # The pages around
 

@@ -8,16 +8,40 @@ from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Sub
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from .. import services
 from ..adminkit import PortalAdmin, actor_of, adopt, is_operator
 from ..models import ApiKey, Membership, Workspace
+from ..schemas import MAX_COUNT
 
 
 def count_of(rows: QuerySet[Any], field: str = "workspace") -> Subquery:
     """How many of `rows` belong to the outer row; a subquery, since joined counts multiply each other."""
     counted = rows.filter(**{field: OuterRef("pk")}).order_by().values(field).annotate(n=Count("pk")).values("n")
     return Subquery(counted, output_field=IntegerField())
+
+
+def _limit_field(label: Any) -> forms.IntegerField:
+    return forms.IntegerField(label=label, required=False, min_value=0, max_value=MAX_COUNT,
+                              widget=UnfoldAdminIntegerFieldWidget())
+
+
+class WorkspaceForm(forms.ModelForm[Workspace]):
+    """The workspace's own limits stand in a row of their own; here they are edited beside its name."""
+
+    max_endpoints = _limit_field(_("endpoints at most"))
+    max_replicas = _limit_field(_("replicas at most"))
+    max_gpus = _limit_field(_("GPUs at most"))
+
+    class Meta:
+        model = Workspace
+        fields = ("name", "slug")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in services.LIMIT_FIELDS.keys() & self.fields.keys():
+            self.fields[name].initial = getattr(self.instance, name)
 
 
 class MembershipForm(forms.ModelForm[Membership]):
@@ -51,17 +75,18 @@ class MembershipInline(TabularInline):  # type: ignore[misc]  # unfold has no ty
 
 @admin.register(Workspace)
 class WorkspaceAdmin(PortalAdmin):
-    list_display = ("name", "slug", "members", "keys", "max_endpoints", "max_replicas", "max_gpus", "created_at")
+    form = WorkspaceForm
+    list_display = ("name", "slug", "members", "keys", *services.LIMIT_FIELDS, "created_at")
     search_fields = ("name", "slug")
     ordering = ("name",)
     fieldsets = (
         (None, {"fields": ("name", "slug")}),
-        (_("Limits"), {"description": _("An empty limit means no limit."), "fields": (services.LIMIT_FIELDS,)}),
+        (_("Limits"), {"description": _("An empty limit means no limit."), "fields": (tuple(services.LIMIT_FIELDS),)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> Any:
         keys = ApiKey.objects.filter(revoked_at=None)
-        return super().get_queryset(request).annotate(
+        return services.with_limits(super().get_queryset(request)).annotate(
             n_members=count_of(Membership.objects.all()), n_keys=count_of(keys))
 
     @admin.display(description=_("members"), ordering="n_members")
@@ -71,6 +96,18 @@ class WorkspaceAdmin(PortalAdmin):
     @admin.display(description=_("keys in use"), ordering="n_keys")
     def keys(self, row: Any) -> int:
         return int(row.n_keys or 0)
+
+    @admin.display(description=_("endpoints at most"))
+    def max_endpoints(self, row: Workspace) -> int | None:
+        return row.max_endpoints
+
+    @admin.display(description=_("replicas at most"))
+    def max_replicas(self, row: Workspace) -> int | None:
+        return row.max_replicas
+
+    @admin.display(description=_("GPUs at most"))
+    def max_gpus(self, row: Workspace) -> int | None:
+        return row.max_gpus
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         limits = () if is_operator(request) else services.LIMIT_FIELDS

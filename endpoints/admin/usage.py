@@ -1,0 +1,165 @@
+"""What was used, hour by hour, with a picture of it by day and a table for spreadsheets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from clusters.instances import price_book
+from endpoints.alerts import month_of
+from endpoints.models import UsageHour
+from endpoints.services import usage
+from portal.tenancy.adminkit import PeriodFilter, ViewOnlyAdmin, WorkspaceFilter
+from portal.tenancy.errors import Invalid
+
+from .route_drawing import STEP, TALL, bars, scale
+
+CSV_GROUPS = ("day", "workspace", "model", "endpoint", "key", "member", "address")
+MOST_SHARES = 5
+
+
+class UsagePeriod(PeriodFilter):
+    """Without a choice the last 30 days, so that a page never sums up a year unasked."""
+
+    date_field = "hour"
+    all_option = ("", gettext_lazy("last 30 days"))
+    periods = {"1d": timedelta(days=1), "7d": timedelta(days=7), "90d": timedelta(days=90),
+               "all": timedelta(days=usage.KEPT_DAYS)}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1d", _("last day")), ("7d", _("last 7 days")), ("month", _("this month")), ("90d", _("last 90 days")),
+                ("all", _("all that is kept"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        now, chosen = timezone.now(), self.value() or ""
+        begin = month_of(now) if chosen == "month" else now - self.periods.get(chosen, timedelta(days=30))
+        return queryset.filter(hour__gte=begin)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure over the days: its sum, its bars, and how high the axis goes."""
+
+    label: str
+    value: str
+    bars: str
+    most: str
+    colour: int
+
+
+@admin.register(UsageHour)
+class UsageHourAdmin(ViewOnlyAdmin):
+    list_display = ("hour_shown", "workspace_name", "model_name", "endpoint_name", "key_name", "member_name", "requests",
+                    "errors", "refused", "prompt_tokens", "completion_tokens", "cost_shown")
+    list_filter = (UsagePeriod, WorkspaceFilter)
+    search_fields = ("=model_name", "=endpoint_name", "=key_name", "=member_name")
+    search_help_text = gettext_lazy("The whole name of a model, an endpoint, a key or a person.")
+    ordering = ("-hour", "-id")
+    list_before_template = "portal/admin/usage_panel.html"
+    fields = ("hour", ("workspace_name", "member_name", "key_name"), ("model_name", "endpoint_name", "address"),
+              ("requests", "errors", "refused", "partial"), ("prompt_tokens", "completion_tokens", "cached_tokens"),
+              "cost_shown")
+    readonly_fields = ("hour", "workspace_name", "member_name", "key_name", "model_name", "endpoint_name", "address",
+                       "requests", "errors", "refused", "partial", "prompt_tokens", "completion_tokens", "cached_tokens",
+                       "cost_shown")
+
+    @admin.display(description=gettext_lazy("hour (UTC)"), ordering="hour")
+    def hour_shown(self, row: UsageHour) -> str:
+        return f"{row.hour.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+    @admin.display(description=gettext_lazy("cost"), ordering="cost_nano")
+    def cost_shown(self, row: UsageHour) -> str:
+        return money(row.cost_nano)
+
+    @admin.display(description=gettext_lazy("address"))
+    def address(self, row: UsageHour) -> str:
+        return usage.ADDRESSES.get(row.door, "")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.csv_view)
+        return [path("csv/", view, name="endpoints_usagehour_csv"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, below the sums of all that its filters let through."""
+        answer = super().changelist_view(request, extra_context)
+        context = getattr(answer, "context_data", None)
+        if context and "cl" in context:
+            context.update(panel(context["cl"].queryset))
+            query = request.GET.urlencode()
+            context["csv_url"] = reverse("admin:endpoints_usagehour_csv") + (f"?{query}" if query else "")
+        return answer  # type: ignore[no-any-return]
+
+    def csv_view(self, request: HttpRequest) -> HttpResponse:
+        """What the list shows with the same filters, by day."""
+        if not self.has_view_permission(request):
+            return redirect("admin:index")
+        rows = self.get_changelist_instance(request).queryset
+        try:
+            text = usage.as_csv(CSV_GROUPS, usage.usage_by(rows, CSV_GROUPS))
+        except Invalid as error:
+            messages.error(request, error.message)
+            return redirect(f"{reverse('admin:endpoints_usagehour_changelist')}?{request.GET.urlencode()}")
+        answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = 'attachment; filename="usage.csv"'
+        return answer
+
+
+def panel(rows: QuerySet[UsageHour]) -> dict[str, Any]:
+    """Sums by day, as charts, and of the models that were used most."""
+    by_day = {date.fromisoformat(line.names[0]): line for line in usage.usage_by(rows, ["day"])}
+    days = _days(by_day)
+    lines = [by_day.get(day, usage.Line()) for day in days]
+    total = usage.Line([], [sum(column) for column in zip(*[line.counts for line in lines], strict=True)]) if lines else None
+    models = sorted(usage.usage_by(rows, ["model"]), reverse=True,
+                    key=lambda line: (line.of("cost_nano"), _tokens(line), line.of("requests")))
+    return {
+        "charts": _charts(lines, total) if total else [], "wide": STEP * len(days), "tall": TALL, "total": total,
+        "first": days[0] if days else None, "last": days[-1] if days else None, "currency": price_book().currency,
+        "models": [(line.names[0] or "–", _number(line.of("requests")), _number(_tokens(line)), money(line.of("cost_nano")))
+                   for line in models[:MOST_SHARES]]}
+
+
+def _days(used: dict[date, usage.Line]) -> list[date]:
+    """From the first day with usage until today, none left out."""
+    if not used:
+        return []
+    first, last = min(used), max([*used, datetime.now(UTC).date()])
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _charts(lines: Sequence[usage.Line], total: usage.Line) -> list[Chart]:
+    def chart(label: str, colour: int, value: str, per_day: list[float], shown: Any = None) -> Chart:
+        most = scale(per_day, 1e-3)
+        return Chart(label, value, bars([one or None for one in per_day], most), (shown or _number)(most), colour)
+
+    return [
+        chart(_("requests"), 1, _number(total.of("requests")), [line.of("requests") for line in lines]),
+        chart(_("tokens in"), 2, _number(total.of("prompt_tokens")), [line.of("prompt_tokens") for line in lines]),
+        chart(_("tokens out"), 3, _number(total.of("completion_tokens")), [line.of("completion_tokens") for line in lines]),
+        chart(_("cost"), 4, money(total.of("cost_nano")), [float(line.cost) for line in lines], lambda most: f"{most:,g}"),
+    ]
+
+
+def _tokens(line: usage.Line) -> int:
+    return line.of("prompt_tokens") + line.of("completion_tokens")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 or not value else f"{value:g}"
+
+
+def money(nano: int) -> str:
+    """Two digits after the point, and more where the amount is small."""
+    amount = usage.cost_of(nano)
+    return f"{amount:,.2f}" if amount >= 10 or not amount else f"{amount:,.4f}"
