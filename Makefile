@@ -8,7 +8,7 @@ export PORTAL_PORT := $(PORT)
 endif
 export PYTHON PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run demo demo-k8s test test-kube check lock clean
+.PHONY: help setup run demo demo-k8s test test-kube bench-gateway check lock clean
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /make \1: /p' Makefile
 
@@ -24,7 +24,7 @@ demo: setup  ## deploy two models on this machine and call them; ONCE=1 stops by
 demo-k8s: setup  ## look around: two simulated Kubernetes clusters, 40 endpoints in every state
 	@exec $(PY) -m tests.demo_k8s $(if $(ONCE),--once)
 
-test:  ## all tests, with MariaDB, Redis, Chromium and the real engine; FAST=1 leaves the slow ones out
+test:  ## all tests, with MariaDB, Redis, Chromium, Node.js and the real engine; FAST=1 leaves the slow ones out
 	@scripts/setup --dev --test-servers $(if $(FAST),--no-engine)
 	@exec $(PY) -m tests.rig.run_both $(if $(FAST),--fast)
 
@@ -35,6 +35,10 @@ test-kube:  ## the tests that a real cluster can pass, against the one of KUBE_C
 	@KUBE_CONFORMANCE_KUBECONFIG="$(abspath $(KUBE_CONFORMANCE_KUBECONFIG))" \
 		exec $(PY) -m pytest -n 0 -rs tests/clusters tests/endpoints/kubernetes
 
+bench-gateway:  ## how fast the gateway is beside nginx, with a verdict; ARGS="--help" tells what else it can do
+	@scripts/setup --dev --no-engine
+	@exec $(PY) -m bench.gateway $(or $(ARGS),--quick)
+
 check:  ## what CI runs: the tests, and every static check
 	@exec .ci/run
 
@@ -42,4 +46,4 @@ lock:  ## write the lock files anew (needs uv)
 	@exec requirements/lock.sh
 
 clean:  ## remove the environments and the caches; your data in var/ stays
-	rm -rf .venv .engines .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .engines tests/gateway/clients/javascript/node_modules .mypy_cache .ruff_cache .import_linter_cache

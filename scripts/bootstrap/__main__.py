@@ -15,6 +15,7 @@ from pathlib import Path
 
 import debian
 import engine
+import node
 import secrets_file
 import venvs
 from say import Failed, say
@@ -26,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/setup", description="Installs what the portal needs.")
     parser.add_argument("--dev", action="store_true", help="also what tests and checks need")
     parser.add_argument("--no-engine", action="store_true", help="leave the inference engine out")
-    parser.add_argument("--test-servers", action="store_true", help="also MariaDB, Redis and Chromium, from Debian")
+    parser.add_argument("--test-servers", action="store_true", help="also MariaDB, Redis, Chromium and Node.js, from Debian")
     return parser.parse_args()
 
 
@@ -83,6 +84,8 @@ def install(options: argparse.Namespace) -> None:
     if not options.no_engine:
         debian.ensure("engine", [debian.NUMA], required=True)
         jobs.append(lambda: engine.install(ROOT))
+    if options.test_servers:
+        jobs.append(lambda: node.install(ROOT))
     side_by_side(*jobs)
     compile_messages()
     if secrets_file.make(Path(os.environ.get("PORTAL_DATA_DIR") or ROOT / "var")):

@@ -70,6 +70,7 @@ TEST_SERVERS = [
     Need(("redis-tools",), lambda: has_program("redis-server", "redis-check-rdb")),
     Need(("chromium",), lambda: has_program("chromium", "chromium-browser", "google-chrome")),
     Need(("fonts-noto-cjk", "fontconfig"), has_cjk_font),
+    Need(("nodejs", "npm"), lambda: has_program("node") and has_program("npm")),
     GETTEXT,
 ]
 

@@ -1,0 +1,1 @@
+"""How fast the gateway is beside nginx, LiteLLM and vLLM's routers: `python -m bench.gateway --help`."""
