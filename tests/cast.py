@@ -12,7 +12,7 @@ from clusters.states import LEASE, ClusterKind
 from models_catalog.choices import ArtifactKind, Device, EngineKind, Task
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
 from portal.tenancy.actor import Actor
-from portal.tenancy.models import Membership, User, Workspace
+from portal.tenancy.models import Limit, LimitKind, Membership, User, Workspace
 from portal.tenancy.roles import Role
 
 GIB = 1024**3
@@ -47,6 +47,15 @@ def make_cast() -> Cast:
     ):
         Membership.objects.create(workspace=workspace, user=people[name], role=role)
     return Cast(operator=operator, alpha=alpha, beta=beta, **people)
+
+
+def set_limit(
+    workspace: Workspace, kind: str = LimitKind.WORKSPACE, *, of: dict[str, Any] | None = None, **quantities: Any,
+) -> Limit:
+    """What the workspace, or the member, key or model name in `of`, may use at most; other quantities stay."""
+    subject = {"member": None, "key": None, "model_name": "", **(of or {})}
+    row, _made = Limit.objects.update_or_create(workspace=workspace, kind=kind, **subject, defaults=quantities)
+    return row
 
 
 def make_cluster(name: str = "hosts", **values: Any) -> Cluster:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.cast import Cast, make_cast
 from tests.portal.conftest import STORAGES
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -32,6 +35,16 @@ class Window:
         self.page.fill("input[name=password]", f"{name}-Secret-1")
         self.page.click("button[type=submit]")
         self.page.wait_for_url(f"{self.address}/admin/")
+
+    def shot(self, name: str) -> None:
+        """A picture for people, where somebody asked for one."""
+        if folder := os.environ.get("SCREENSHOTS"):
+            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+@pytest.fixture
+def cast(transactional_db: None) -> Cast:
+    return make_cast()
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,10 @@ from playwright.sync_api import expect
 
 from endpoints.models import Endpoint
 from tests.browser.conftest import Window
-from tests.cast import Cast, make_cast
+from tests.cast import Cast
 from tests.portal.world import World, make_world
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def cast(transactional_db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

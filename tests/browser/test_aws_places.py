@@ -12,16 +12,11 @@ from clusters.models import AwsPlace, Cluster, Node
 from portal.tenancy.actor import PORTAL
 from tests.aws import make_aws_account, make_hyperpod_place, make_sagemaker_place
 from tests.browser.conftest import Window
-from tests.cast import Cast, make_cast
+from tests.cast import Cast
 from tests.simulators.aws.server import AwsSimulator
 from tests.simulators.kubernetes.server import Simulator
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def cast(transactional_db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

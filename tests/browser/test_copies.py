@@ -14,7 +14,7 @@ from models_catalog import services
 from models_catalog.models import Artifact, ModelCopy
 from models_catalog.states import CopyState
 from tests.browser.conftest import Window
-from tests.cast import Cast, make_cast
+from tests.cast import Cast
 from tests.models_catalog.preheating.making import make_artifact, make_place, until
 from tests.simulators.kubernetes.server import Simulator, cpu_node
 
@@ -25,11 +25,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 def sim() -> Iterator[Simulator]:
     with Simulator(nodes=[cpu_node("cpu-a")]) as running:
         yield running
-
-
-@pytest.fixture
-def cast(transactional_db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

@@ -13,15 +13,10 @@ from endpoints.models import Endpoint
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import Artifact
 from tests.browser.conftest import Window
-from tests.cast import Cast, make_cast, make_cluster
+from tests.cast import Cast, make_cluster
 from tests.portal.world import World, make_world
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def cast(transactional_db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture
@@ -80,6 +75,7 @@ def test_a_trigger_shows_the_fields_of_its_type(world: World, signed: Window) ->
 def choose(signed: Window, field: str, text: str) -> None:
     """Pick an entry of an autocomplete, as a person does."""
     page = signed.page
+    page.wait_for_load_state("networkidle")  # the choice before may have asked for other options
     page.click(f".field-{field} .select2-selection")
     page.fill(".select2-container--open input.select2-search__field", text)
     page.click(f".select2-results__option:has-text('{text}')")

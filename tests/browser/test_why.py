@@ -14,7 +14,7 @@ from clusters.states import Phase
 from endpoints import services
 from endpoints.models import Endpoint
 from tests.browser.conftest import Window
-from tests.cast import Cast, make_cast
+from tests.cast import Cast
 from tests.endpoints.test_explain_failures import clear_namespace, explained, kube_profile
 from tests.endpoints.test_explaining import LOGS
 from tests.kube import make_kubernetes_place
@@ -30,11 +30,6 @@ SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height
 def sim() -> Iterator[Simulator]:
     with Simulator(nodes=[gpu_node("gpu-a"), cpu_node("cpu-a")], speed=20.0) as running:
         yield running
-
-
-@pytest.fixture
-def cast(transactional_db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from endpoints.targets.base import Autoscale
 from portal.tenancy.actor import PORTAL
 from portal.tenancy.errors import Conflict, Invalid, NotAllowed, QuotaExceeded
 from portal.tenancy.models import AuditEntry
-from tests.cast import Cast, make_cluster, make_profile
+from tests.cast import Cast, make_cluster, make_profile, set_limit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -64,8 +64,7 @@ def test_notes_stay_with_the_endpoint_until_the_next_wish(cast: Cast, endpoint: 
 
 
 def test_limits_count_the_upper_bound(cast: Cast, endpoint: Endpoint) -> None:
-    cast.alpha.max_replicas = 3
-    cast.alpha.save()
+    set_limit(cast.alpha, replicas=3)
     with pytest.raises(QuotaExceeded, match="4 of 3"):
         services.set_autoscale(cast.actor("alice"), endpoint, WISH)
     endpoint.refresh_from_db()
@@ -74,8 +73,7 @@ def test_limits_count_the_upper_bound(cast: Cast, endpoint: Endpoint) -> None:
 
 
 def test_gpus_count_with_the_upper_bound_and_all_nodes(cast: Cast, endpoint: Endpoint) -> None:
-    cast.alpha.max_gpus = 15
-    cast.alpha.save()
+    set_limit(cast.alpha, gpus=15)
     spec = {**endpoint.wanted.spec, "resources": {**endpoint.wanted.spec["resources"], "gpus": 2, "nodes": 2}}
     type(endpoint.wanted).objects.update(spec=spec)
     with pytest.raises(QuotaExceeded, match="16 of 15"):

@@ -12,7 +12,7 @@ from endpoints.services.specs import spec_of
 from endpoints.states import Cause, Status, Wish
 from portal.tenancy.errors import Conflict, Invalid, NotAllowed, NotFound, QuotaExceeded, Stale
 from portal.tenancy.models import AuditEntry
-from tests.cast import GIB, Cast, make_cluster, make_host, make_profile
+from tests.cast import GIB, Cast, make_cluster, make_host, make_profile, set_limit
 from tests.endpoints.agent_play import clear_stopped, drain, lose_host, report, serve, step
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -270,7 +270,7 @@ def test_a_second_editor_is_told_who_was_first(cast: Cast, endpoint: Endpoint) -
 
 def test_limits_hold_for_endpoints_replicas_and_gpus(cast: Cast, endpoint: Endpoint) -> None:
     alice = cast.actor("alice")
-    type(cast.alpha).objects.filter(pk=cast.alpha.pk).update(max_endpoints=2, max_replicas=3, max_gpus=1)
+    set_limit(cast.alpha, endpoints=2, replicas=3, gpus=1)
     with pytest.raises(QuotaExceeded, match="replicas 4 of 3"):
         services.scale(alice, endpoint, 4)
     gpu = make_profile("gpu-model-cpu", gpus=2)

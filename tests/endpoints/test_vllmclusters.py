@@ -18,10 +18,9 @@ from endpoints.services.vllmclusters import follow_all, follow_cluster
 from endpoints.states import Status, Wish
 from models_catalog.models import CatalogModel, Profile
 from portal.tenancy.errors import Conflict
-from portal.tenancy.models import Workspace
 from portal.tenancy.rows import new_uid
 from portal.tenancy.strict_yaml import load
-from tests.cast import Cast
+from tests.cast import Cast, set_limit
 from tests.kube import make_kubernetes_place
 from tests.simulators.kubernetes.server import Simulator
 
@@ -180,7 +179,7 @@ def test_a_change_that_can_not_be_followed_leaves_the_endpoint_as_it_was(
     manifest = kube.create(sample("basic", team))
     follow_cluster(place)
     Endpoint.objects.update(status=Status.INSERVICE, ready_replicas=1)
-    Workspace.objects.filter(pk=cast.alpha.pk).update(max_replicas=2)
+    set_limit(cast.alpha, replicas=2)
     kube.merge_patch(VLLM_CLUSTER, team, manifest["metadata"]["name"], {"spec": {"replicas": 9}})
     follow_cluster(place)
     assert Endpoint.objects.get().replicas == 1

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 
-import uvicorn
+from endpoints.gateway.serving.server import server
 
 if __name__ == "__main__":
     application, descriptor = sys.argv[1:]
-    server = uvicorn.Server(uvicorn.Config(
-        application, log_level="warning", timeout_graceful_shutdown=5, access_log=False, proxy_headers=False))
-    server.run(sockets=[socket.socket(fileno=int(descriptor))])
-    sys.exit(0 if server.started else 3)
+    other = {"http": os.environ["GATEWAY_HTTP"]} if "GATEWAY_HTTP" in os.environ else {}  # than the usual protocol
+    one = server(application, 5, log_level="warning", **other)
+    one.run(sockets=[socket.socket(fileno=int(descriptor))])
+    sys.exit(0 if one.started else 3)

@@ -52,7 +52,7 @@ def test_completions_embeddings_responses(client: openai.OpenAI, engine: OpenAIB
     assert client.completions.create(model="tiny-chat", prompt="a").choices[0].text.startswith("word0")
     answer = client.embeddings.create(model="tiny-chat", input="a", encoding_format="float")
     assert answer.data[0].embedding == [0.25, -0.5, 1.0]
-    assert client.responses.create(model="tiny-chat", input="a").id == "x-1"
+    assert client.responses.create(model="tiny-chat", input="a").output_text == "word0 word1 word2 word3 word4"
     streamed = client.completions.create(model="tiny-chat", prompt="a", stream=True)
     assert len(list(streamed)) == 5
 
@@ -63,7 +63,8 @@ def test_rerank_and_score(tenant: Tenant, client: openai.OpenAI, engine: OpenAIB
     answer = httpx.post(f"{tenant.server.url}/v1/{path}", json=body,
                         headers={"authorization": f"Bearer {client.api_key}"})
     assert answer.status_code == 200
-    assert answer.json()["results"][0]["relevance_score"] == 0.5
+    found = answer.json()
+    assert (found["results"][0]["relevance_score"] if path == "rerank" else found["data"][0]["score"]) == 0.5
     assert engine.requests[-1].path == f"/v1/{path}"
 
 
@@ -95,7 +96,7 @@ def test_only_allowed_headers_come_down(client: openai.OpenAI, engine: OpenAIBac
     answer = client.chat.completions.with_raw_response.create(model="tiny-chat", messages=HELLO)
     assert set(answer.headers) <= {"content-type", "content-length", "x-request-id", "date", "server",
                                    "x-content-type-options"}
-    assert answer.headers["server"] == "uvicorn"
+    assert "server" not in answer.headers
 
 
 def test_a_large_answer_passes_whole(client: openai.OpenAI, engine: OpenAIBackend) -> None:

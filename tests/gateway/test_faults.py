@@ -124,7 +124,7 @@ def test_the_least_busy_replica_is_chosen(
 ) -> None:
     tenant.endpoint("tiny-chat", engine.url, second_engine.url, token="engine-token")
     client = tenant.wait_for("tiny-chat")
-    engine.script.delay = 8.0
+    engine.script.delay = 5.0
     with ThreadPoolExecutor(12) as threads:
         slow = [threads.submit(client.chat.completions.create, model="tiny-chat", messages=HELLO) for _ in range(2)]
         eventually(lambda: engine.open_requests == 1)

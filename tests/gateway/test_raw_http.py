@@ -82,7 +82,7 @@ PATHS = [
     b"/v1/chat/completions/", b"/v1/chat/completions;x", b"/v1/chat/completions%00", b"/V1/chat/completions",
     b"/v1/chat/completions%20", b"/v1/chat\\completions", b"/v1/deployments/../chat/completions", b"/chat/completions",
     b"/v1/models/../chat/completions", b"/v1/metrics", b"/v1/sleep", b"/v1/load_lora_adapter", b"/v1/invocations",
-    b"/v1/responses/x-1", b"/v1/responses/x-1/cancel", b"/invocations", b"/tokenize", b"/v1/rerank/x", b"/v1/", b"/v1",
+    b"/v1/responses/x-1", b"/v1/responses/x-1/cancel", b"/invocations", b"/tokenizer_info", b"/v1/rerank/x", b"/v1/", b"/v1",
 ]
 
 

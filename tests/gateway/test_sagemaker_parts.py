@@ -199,7 +199,7 @@ def test_however_frames_and_events_are_cut_the_containers_bytes_come_out(cuts: l
     ends = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
     connection, got, error = asyncio.run(received([whole[a:b] for a, b in pairwise(ends)]))
     assert (got, error) == (EVENTS, "")
-    assert connection.headers == [(b"content-type", b"text/event-stream; charset=utf-8")]
+    assert connection.fields == {b"content-type": b"text/event-stream; charset=utf-8"}
 
 
 async def test_an_exception_frame_breaks_the_stream_after_what_came_before() -> None:

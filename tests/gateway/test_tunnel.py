@@ -149,12 +149,14 @@ def test_an_engine_killed_in_the_middle_is_an_error(rig: Rig, name: str) -> None
     assert json.loads(last[-1].removeprefix("data: "))["error"]["type"] == "upstream_interrupted"
 
 
-def test_sockets_come_back_when_the_portal_does(rig: Rig, name: str) -> None:
+def test_a_stop_lets_streams_end_and_sockets_come_back_when_the_portal_does(rig: Rig, name: str) -> None:
     rig.agent(name)
-    rig.endpoint("tiny", rig.engine(name))
+    rig.endpoint("tiny", rig.engine(name, words=60, delay=0.02))
     client = rig.tenant.wait_for("tiny")
     rig.wait_for_sockets(4)
-    rig.server.stop()
+    with streaming(rig, client.api_key, "tiny") as lines:
+        rig.server.stop()
+        assert lines.result(10)[-1] == "data: [DONE]"
     rig.server.start()
     rig.server.wait()
     rig.wait_for_sockets(4)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from clusters.models import AwsAccount, Cluster, EnrolmentToken, Host
 from clusters.services import connect, create_account, make_enrolment_token
 from clusters.states import ClusterKind, SignIn
 from endpoints import services
-from endpoints.models import Endpoint
+from endpoints.models import AlertChannel, Delivery, Endpoint, Route, TokenPrice
+from endpoints.services.alert_channels import create_channel
+from endpoints.services.limits import create_limit
+from endpoints.services.routes import return_canary, start_canary
+from endpoints.services.token_prices import set_price
 from models_catalog import services as catalogue
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, ModelCopy, Profile, Vendor
 from models_catalog.states import CopyState
-from portal.tenancy.models import ApiKey, Membership
+from portal.tenancy.models import ApiKey, Limit, LimitKind, Membership
 from tests.cast import GIB, Cast, make_cluster, make_host, make_model, make_profile
+from tests.endpoints.routes_cast import make_route
 
 
 @dataclass
@@ -39,6 +45,12 @@ class World:
     token: EnrolmentToken
     copy: ModelCopy
     aws_account: AwsAccount
+    route: Route
+    returned: Route
+    token_price: TokenPrice
+    alert: AlertChannel
+    delivery: Delivery
+    limit: Limit
     secrets: list[str] = field(default_factory=list)
 
     def names(self) -> dict[str, str]:
@@ -51,7 +63,9 @@ class World:
             "vendor": "acme",
             "release": "vllm-cpu-test", "empty": str(self.empty.uid), "unused_vendor": "unused",
             "unused_release": "vllm-cpu-unused", "cluster": str(self.kubernetes.uid),
-            "copy": str(self.copy.uid), "aws_account": str(self.aws_account.uid),
+            "limit": str(self.limit.uid), "alert": str(self.alert.uid), "delivery": str(self.delivery.uid),
+            "token_price": str(self.token_price.uid), "copy": str(self.copy.uid), "aws_account": str(self.aws_account.uid),
+            "route": str(self.route.uid), "returned": str(self.returned.uid),
         }
 
 
@@ -75,12 +89,22 @@ def make_world(cast: Cast) -> World:
     scaled = services.create(alice, cast.alpha, name="scaled", profile=make_hub_profile(model), autoscale=AUTOSCALE,
                              cluster=make_cluster("alpha-scaling", workspace=cast.alpha, kind=ClusterKind.KUBERNETES))
     Artifact.objects.create(model=spare, kind=ArtifactKind.HUGGING_FACE, location="acme/alpha-spare")
+    route, returned = (make_route(cast, name, (running, 100)) for name in ("alpha-route", "alpha-returned"))
+    for row in (route, returned):
+        start_canary(alice, row, scaled)
+    return_canary(alice, returned)
+    alert, signing_secret = create_channel(alice, cast.alpha, name="alpha-hook", kind="webhook", url="https://hooks.example/a")
+    delivery = Delivery.objects.create(channel=alert, limit_id=1, subject="Alpha", quantity="money_per_month",
+                                       window="2026-11", threshold=50, used=5_000_000, most=10_000_000, state="sent", tries=1)
     return World(
+        token_price=set_price(cast.actor("operator"), model=model, prompt=Decimal(1), completion=Decimal(2)),
+        limit=create_limit(alice, cast.alpha, kind=LimitKind.MEMBER, member=cast.bob, requests_per_minute=60, gpus=4),
+        alert=alert, delivery=delivery, route=route, returned=returned,
         aws_account=make_aws_account(cast), copy=make_copy(cast, scaled.wanted.profile.artifact, cluster),
         cast=cast, place=place, empty=make_cluster("alpha-empty", workspace=cast.alpha), kubernetes=cluster, host=host,
         model=model, spare=spare, artifact=artifact, profile=profile, unused=unused,
         running=running, stopped=stopped, scaled=scaled, key=key, token=token,
-        secrets=[text, token_text, cluster_token, AWS_SECRET],
+        secrets=[text, token_text, cluster_token, AWS_SECRET, signing_secret],
         member=Membership.objects.get(workspace=cast.alpha, user=cast.vera))
 
 

@@ -111,6 +111,15 @@ def test_the_change_form_scales_and_updates(world: World, operator: Client) -> N
     assert Endpoint.objects.get(pk=row.pk).generation == row.generation, "nothing differs, nothing is wished"
 
 
+def test_the_change_form_sets_the_affinity(world: World, operator: Client) -> None:
+    address = reverse("admin:endpoints_endpoint_change", args=[world.ours.pk])
+    assert "prompts that begin alike" in operator.get(address).content.decode()
+    answer = operator.post(address, change_form(world.ours, affinity="prefix", replicas="3"))
+    assert answer.status_code == 302, answer.content.decode()[:3000]
+    row = Endpoint.objects.get(pk=world.ours.pk)
+    assert (row.affinity, row.replicas, row.generation) == ("prefix", 3, world.ours.generation + 2)
+
+
 def test_frozen_fields_stay(world: World, operator: Client) -> None:
     address = reverse("admin:endpoints_endpoint_change", args=[world.ours.pk])
     operator.post(address, change_form(world.ours, name="other", workspace=world.cast.beta.pk, public_name="other",
@@ -183,7 +192,7 @@ def test_workspaces_and_members_go_through_the_services(world: World, operator: 
             "memberships-1-user": world.cast.bob.pk, "memberships-1-role": "developer"}
     answer = operator.post(address, {"name": "Gamma rays", "max_gpus": "8", **rows})
     assert answer.status_code == 302, answer.content.decode()[:3000]
-    row.refresh_from_db()
+    row = Workspace.objects.get(slug="gamma")
     assert (row.name, row.max_gpus, row.slug) == ("Gamma rays", 8, "gamma")
     assert Membership.objects.get(workspace=row, user=world.cast.bob).role == "developer"
     verbs = list(AuditEntry.objects.filter(workspace=row).values_list("verb", flat=True))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -10,20 +13,27 @@ from django.test.utils import CaptureQueriesContext
 from clusters.models import AwsAccount, KubernetesAccess, Node
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint, Event
+from endpoints.services.limits import create_limit
+from endpoints.services.token_prices import set_price
 from models_catalog.models import ModelCopy
 from portal.tenancy import services as tenancy
 from portal.tenancy.models import AuditEntry, Workspace
 from tests.cast import GIB, Cast, make_cluster, make_host, make_user
-from tests.portal.world import World, make_endpoint, make_engine, make_world
+from tests.portal.world import World, make_channel, make_endpoint, make_engine, make_usage, make_world
 
 # Session and person are 2 of them, as are the count and the rows of a list.
 pytestmark = pytest.mark.both_databases
 PAGES = {
-    "/admin/": 8, "/admin/endpoints/endpoint/": 6, "/admin/clusters/cluster/": 5, "/admin/clusters/host/": 5,
-    "/admin/clusters/node/": 5, "/admin/clusters/engine/": 5, "/admin/tenancy/workspace/": 4, "/admin/tenancy/user/": 4,
+    "/admin/": 8, "/admin/endpoints/endpoint/": 6, "/admin/endpoints/route/": 8, "/admin/clusters/cluster/": 5,
+    "/admin/clusters/host/": 5,
+    "/admin/clusters/node/": 5, "/admin/clusters/engine/": 5, "/admin/tenancy/workspace/": 5, "/admin/tenancy/user/": 4,
     "/admin/clusters/accelerator/": 6, "/admin/clusters/enrolmenttoken/": 5, "/admin/endpoints/event/": 5,
     "/admin/endpoints/revision/": 4, "/admin/models_catalog/artifact/": 4, "/admin/tenancy/apikey/": 5,
-    "/admin/tenancy/auditentry/": 5, "/admin/models_catalog/modelcopy/": 6, "/admin/clusters/awsaccount/": 5,
+    "/admin/tenancy/auditentry/": 5, "/admin/endpoints/usagehour/": 7,
+    "/admin/endpoints/tokenprice/": 4, "/admin/models_catalog/modelcopy/": 6, "/admin/clusters/awsaccount/": 5,
+    "/admin/endpoints/alertchannel/": 5, "/admin/endpoints/delivery/": 4,
+    # Where there is a Redis, it is asked how far limits are used.
+    "/admin/tenancy/limit/": 6 if settings.CELERY_BROKER_URL.startswith("redis") else 7,
 }
 
 
@@ -55,7 +65,12 @@ def grow(world: World) -> None:
         make_engine(row, host)
         Endpoint.objects.filter(pk=row.pk).update(status="FAILED" if index % 2 else "INSERVICE", message="because")
         make_user(f"person-{index}")
-        tenancy.create_key(operator, workspace, name=f"key {index}")
+        key, _text = tenancy.create_key(operator, workspace, name=f"key {index}")
+        make_usage(row, key)
+        set_price(operator, workspace=workspace, public_name=row.public_name, cluster=place, prompt=Decimal(1),
+                  completion=Decimal(2))
+        create_limit(operator, workspace, kind="key", key=key, concurrent_requests=9, tokens_per_month=1000)
+        make_channel(world.cast, workspace, f"hook-{index}")
 
 
 @pytest.mark.parametrize("address", PAGES)

@@ -14,8 +14,8 @@ from django.db import connections
 from django.http import HttpResponse
 
 from endpoints.models import Endpoint
-from portal.tenancy.models import AuditEntry, Workspace
-from tests.cast import Cast, make_cast, make_cluster, make_host, make_profile
+from portal.tenancy.models import AuditEntry
+from tests.cast import Cast, make_cast, make_cluster, make_host, make_profile, set_limit
 from tests.portal.apiclient import Api, error_of, key_text
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -54,7 +54,7 @@ def patiently(call: Callable[[], HttpResponse]) -> HttpResponse:
 
 
 def test_fifty_creates_at_a_limit_of_five_make_exactly_five(ready: Cast) -> None:
-    Workspace.objects.update(max_endpoints=5)
+    set_limit(ready.alpha, endpoints=5)
     key = key_text(ready.bob, ready.alpha)
     answers = at_once(50, lambda number: patiently(lambda: Api(key=key).post("endpoints", body(f"e{number}"))))
     assert Counter(answer.status_code for answer in answers) == {202: 5, 403: 45}

@@ -36,7 +36,7 @@ kind: VLLMCluster
 metadata: {name: imported}
 spec: {model: {modelPath: acme/new}, resources: {resources: {limits: {memory: 8Gi}}}}
 """
-DEPLOY, MANAGE, GONE = of(202, developer=True), of(200), of(204)
+DEPLOY, MANAGE, GONE, CHANGE = of(202, developer=True), of(200), of(204), of(200, developer=True)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,29 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("DELETE", "/workspaces/{workspace}/keys/{key}"): Entry(GONE, writes=1),
     ("GET", "/workspaces/{workspace}/governance"): Entry(VIEW),
     ("PUT", "/workspaces/{workspace}/governance"): Entry(OPERATE, {"queue": "alpha"}, writes=1),
+    ("GET", "/alerts"): Entry(LIST),
+    ("POST", "/alerts"): Entry((422, 403, 403, 201, 201), {
+        "workspace": "alpha", "name": "new", "kind": "webhook", "url": "https://hooks.example"}, writes=1),
+    ("GET", "/alerts/{alert}"): Entry(MANAGE),
+    ("PATCH", "/alerts/{alert}"): Entry(MANAGE, {"is_enabled": False}, writes=1),
+    ("DELETE", "/alerts/{alert}"): Entry(GONE, writes=1),
+    ("POST", "/alerts/{alert}/secret"): Entry(of(201), writes=1),
+    ("POST", "/alerts/{alert}/test"): Entry(of(202), writes=1),
+    ("GET", "/alerts/{alert}/deliveries"): Entry(MANAGE),
+    ("POST", "/alerts/{alert}/deliveries/{delivery}/resend"): Entry(of(202), writes=1),
+    ("GET", "/limits"): Entry(LIST),
+    ("POST", "/limits"): Entry((422, 403, 403, 201, 201), {
+        "workspace": "alpha", "kind": "model", "model": "alpha-chat", "tokens_per_month": 5}, writes=1),
+    ("GET", "/limits/{limit}"): Entry(VIEW),
+    ("GET", "/limits/{limit}/use"): Entry(VIEW),
+    ("PATCH", "/limits/{limit}"): Entry(MANAGE, {"requests_per_minute": 30}, writes=1),
+    ("DELETE", "/limits/{limit}"): Entry(GONE, writes=1),
     ("GET", "/audit"): Entry(LIST),
+    ("GET", "/usage"): Entry(LIST),
+    ("GET", "/token-prices"): Entry(LIST),
+    ("PUT", "/token-prices"): Entry((403, 403, 403, 403, 200), {
+        "model": "alpha-spare", "prompt": "0.5", "completion": "1.5"}, writes=1),
+    ("DELETE", "/token-prices/{token_price}"): Entry((404, 403, 403, 403, 204), writes=1),
     ("GET", "/places"): Entry(LIST),
     ("POST", "/places"): Entry((403, 403, 403, 403, 201), {"name": "new-place"}, writes=1),
     ("GET", "/places/{place}"): Entry(VIEW),
@@ -149,6 +171,7 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("POST", "/endpoints/{stopped}/start"): Entry(DEPLOY, writes=1),
     ("POST", "/endpoints/{running}/retry"): Entry(DEPLOY, writes=1),
     ("POST", "/endpoints/{running}/scale"): Entry(DEPLOY, {"replicas": 2}, writes=1),
+    ("POST", "/endpoints/{running}/affinity"): Entry(DEPLOY, {"affinity": "session"}, writes=1),
     ("POST", "/endpoints/{running}/update"): Entry(DEPLOY, {"arguments": {"max-model-len": 512}}, writes=1),
     ("POST", "/endpoints/{running}/rollback"): Entry(DEPLOY, {"revision": 1}, writes=1),
     ("GET", "/endpoints/{running}/revisions"): Entry(VIEW),
@@ -169,6 +192,20 @@ MATRIX: dict[tuple[str, str], Entry] = {
     ("POST", "/endpoints/{running}/drift/put-back"): Entry((404, 403, 409, 409, 409)),
     ("POST", "/endpoints/{running}/drift/accept"): Entry((404, 403, 409, 409, 409)),
     ("POST", "/endpoints/{running}/drift/ignore"): Entry((404, 403, 409, 409, 409)),
+    ("GET", "/routes"): Entry(LIST),
+    ("POST", "/routes"): Entry((422, 403, 201, 201, 201), {
+        "workspace": "alpha", "public_name": "new", "targets": [{"endpoint": "running"}]}, writes=1),
+    ("GET", "/routes/{route}"): Entry(VIEW),
+    ("PATCH", "/routes/{route}"): Entry(CHANGE, {"is_sticky": True}, writes=1),
+    ("DELETE", "/routes/{route}"): Entry(of(204, developer=True), writes=1),
+    ("POST", "/routes/{route}/canary"): Entry(CHANGE, {"endpoint": "stopped"}, writes=1),
+    ("DELETE", "/routes/{route}/canary"): Entry(CHANGE, writes=1),
+    ("POST", "/routes/{route}/promote"): Entry(CHANGE, writes=1),
+    ("POST", "/routes/{route}/return"): Entry(CHANGE, writes=1),
+    ("POST", "/routes/{returned}/resume"): Entry(CHANGE, writes=1),
+    ("POST", "/routes/{route}/restore"): Entry(CHANGE, {"version": 1}, writes=1),
+    ("GET", "/routes/{route}/changes"): Entry(VIEW),
+    ("GET", "/routes/{route}/traffic"): Entry(VIEW),
     ("POST", "/endpoints/plan"): Entry((422, 403, 200, 200, 200), NEW_ENDPOINT),
     ("POST", "/endpoints/{running}/plan"): Entry((404, 403, 200, 200, 200), {"replicas": 2}),
     ("GET", "/endpoints/{running}/replicas"): Entry(VIEW),

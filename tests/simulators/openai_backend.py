@@ -8,11 +8,15 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import HTTP
 from typing import Any, Self
 
 import httptools
 
-USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+from tests.simulators.engine_shapes import USAGE, Ask, events_for, reply_to
+
+__all__ = ["USAGE", "OpenAIBackend", "Script", "Seen"]
 
 
 @dataclass
@@ -45,10 +49,26 @@ class Seen:
 
     @property
     def body(self) -> Any:
-        return json.loads(self.raw)
+        """What was asked; of a form its texts, and its files as bytes."""
+        kind = self.header("content-type") or ""
+        return form_of(kind, self.raw) if kind.startswith("multipart/") else json.loads(self.raw)
+
+    def ask(self, script: Script) -> Ask:
+        words = tuple(f"{script.word}{number}" for number in range(script.words))
+        return Ask(self.path, self.body, words)
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key == name), None)
+
+
+def form_of(kind: str, raw: bytes) -> dict[str, Any]:
+    """Read by the standard library's reader of mail, which knows nothing of the gateway's."""
+    message: Any = message_from_bytes(f"content-type: {kind}\r\n\r\n".encode() + raw, policy=HTTP)
+    found: dict[str, Any] = {}
+    for part in message.iter_parts():
+        value = part.get_payload(decode=True)
+        found[part.get_param("name", header="content-disposition")] = value if part.get_filename() else value.decode()
+    return found
 
 
 class OpenAIBackend:
@@ -162,11 +182,11 @@ class _Protocol(asyncio.Protocol):
         elif script.body is not None or script.status != 200:
             await asyncio.sleep(script.delay)
             self.whole(seen, script.status, script.body or b"", script.content_type)
-        elif seen.body.get("stream"):
+        elif seen.body.get("stream") in (True, "true"):
             await self.stream(seen, script)
         else:
             await asyncio.sleep(script.delay)
-            self.whole(seen, 200, json.dumps(reply_to(seen, script)).encode(), "application/json")
+            self.whole(seen, 200, json.dumps(reply_to(seen.ask(script))).encode(), "application/json")
 
     def whole(self, seen: Seen, status: int, body: bytes, content_type: str) -> None:
         seen.is_done = True
@@ -177,7 +197,7 @@ class _Protocol(asyncio.Protocol):
     async def stream(self, seen: Seen, script: Script) -> None:
         self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
                              b"transfer-encoding: chunked\r\n\r\n")
-        for count, event in enumerate(events_for(seen, script)):
+        for count, event in enumerate(events_for(seen.ask(script), script.line_end * 2)):
             if script.cut_after is not None and count >= script.cut_after:
                 self.transport.abort()
                 return
@@ -194,34 +214,3 @@ class _Protocol(asyncio.Protocol):
 
     def chunk(self, data: bytes) -> None:
         self.transport.write(b"%x\r\n%s\r\n" % (len(data), data))
-
-
-def events_for(seen: Seen, script: Script) -> list[str]:
-    gap = script.line_end * 2
-    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": seen.body["model"]}
-    events = []
-    for number in range(script.words):
-        choice = {"index": 0, "delta": {"role": "assistant", "content": f"{script.word}{number} "},
-                  "text": f"{script.word}{number} ", "finish_reason": None}
-        events.append(f"data: {json.dumps({**base, 'choices': [choice]})}{gap}")
-    if (seen.body.get("stream_options") or {}).get("include_usage"):
-        events.append(f"data: {json.dumps({**base, 'choices': [], 'usage': USAGE})}{gap}")
-    return [*events, f"data: [DONE]{gap}"]
-
-
-def reply_to(seen: Seen, script: Script) -> dict[str, Any]:
-    text = " ".join(f"{script.word}{number}" for number in range(script.words))
-    common = {"id": "x-1", "created": 1, "model": seen.body["model"], "usage": USAGE}
-    if seen.path.endswith("/chat/completions"):
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return {**common, "object": "chat.completion", "choices": [choice]}
-    if seen.path.endswith("/embeddings"):
-        data = [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5, 1.0]}]
-        return {**common, "object": "list", "data": data}
-    if seen.path.endswith(("/rerank", "/score")):
-        return {**common, "object": "list", "results": [{"index": 0, "relevance_score": 0.5}]}
-    if seen.path.endswith("/responses"):
-        usage = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}
-        return {**common, "object": "response", "output": [], "usage": usage}
-    return {**common, "object": "text_completion", "choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}
