@@ -58,6 +58,8 @@ class Spool(Protocol):
 
     async def stop(self) -> None: ...
 
+    def tick(self) -> None: ...
+
     def open(self, name: bytes, prompt_estimate: int) -> int: ...
 
     def progress(self, slot: int, completion_tokens: int, /) -> None: ...
@@ -79,6 +81,9 @@ class Forgotten:
 
     async def stop(self) -> None:
         """There is no file."""
+
+    def tick(self) -> None:
+        """There is no clock."""
 
     def open(self, *_what: object, **_more: object) -> int:
         return 1
@@ -160,6 +165,7 @@ class Book:
     def tick(self, now: float) -> None:
         """Once a second: write the log, and start a flush when it is time."""
         self.write_lines()
+        self.spool.tick()
         is_due = now - self._flushed_at >= self.flush_seconds and (self._flushing is None or self._flushing.done())
         if is_due and self._used:
             self._flushed_at = now

@@ -18,9 +18,12 @@ MOST_CHAINS = 100_000
 
 
 class Counter:
-    """One quantity of one rule. Of what the store has granted, calls hold some, have spent some, and `room` is left."""
+    """One quantity of one rule. Of what the store has granted, calls hold some, have spent some, and `room` is left.
 
-    __slots__ = ("held", "idle", "is_tight", "kind", "limit", "name", "quantity", "room", "rule", "seed", "size", "spent",
+    What they hold is what is neither spent nor left, so that a call need not write it down.
+    """
+
+    __slots__ = ("granted", "idle", "is_tight", "kind", "limit", "name", "quantity", "room", "rule", "seed", "size", "spent",
                  "usual")
 
     def __init__(self, rule: Rule, quantity: str, limit: int) -> None:
@@ -29,7 +32,7 @@ class Counter:
         self.name = f"{rule.id}:{quantity}"
         self.kind = KINDS[quantity]
         self.limit = min(limit, MOST)
-        self.held = 0
+        self.granted = 0
         self.spent = 0  # not yet told to the store
         self.room = 0
         self.size = 0  # of the last call, if there was one in this second
@@ -37,6 +40,11 @@ class Counter:
         self.idle = 0  # seconds since then
         self.is_tight = False
         self.seed: tuple[int, int] | None = None  # month, and what the database knows to be used in it
+
+    @property
+    def held(self) -> int:
+        """Reserved by calls on their way."""
+        return self.granted - self.spent - self.room
 
     @property
     def is_active(self) -> bool:
@@ -56,7 +64,7 @@ class Counter:
         """What to tell the store. Until it answers, half of the room stays usable."""
         size = max(self.size, self.usual)
         keep = 0 if self.is_tight or not size else max(self.room, 0) // 2
-        self.room = keep
+        self.shrink(self.room - keep)
         seed, self.seed = self.seed, None
         spends = ((0, self.spent),) if self.spent else ()
         return Line(self.name, self.kind, self.limit, self.held, keep, size, spends, month,
@@ -64,9 +72,16 @@ class Counter:
 
     def hear(self, answer: Answer, line: Line) -> None:
         """The store's answer to `line`. What calls took and gave back in between counts too."""
+        held = self.held
         self.spent -= sum(amount for _, amount in line.spends)
-        self.room = answer.grant - self.held - self.spent
+        self.granted = answer.grant
+        self.room = answer.grant - held - self.spent
         self.is_tight = answer.is_tight
+
+    def shrink(self, amount: int) -> None:
+        """So much less may be taken from now on."""
+        self.granted -= amount
+        self.room -= amount
 
     def last_line(self, month: int) -> Line:
         """What to tell the store when this process ends."""
@@ -100,18 +115,19 @@ class Place:
     """What one call holds in the counters of its chain. One without a price has nothing to do with money."""
 
     __slots__ = ("_chain", "_money", "_price", "_priced", "_tokens")
+    _priced: Capped
 
     def __init__(self, chain: Chain, ask: Ask) -> None:
         new = ask.max_tokens
         prompt = prompt_estimate(ask.body_bytes)
         self._chain = chain
         self._tokens = prompt + (NEW_TOKENS if new is None else new)
-        self._price = ask.price
-        self._priced: Capped = ()
-        self._money = 0
         if ask.price is not None and chain.money:
+            self._price = ask.price
             self._priced = chain.money
             self._money = cost(Usage(prompt, self._tokens - prompt), ask.price)
+        else:
+            self._priced = ()
 
     def needs(self) -> Iterator[tuple[Counter, int]]:
         chain = self._chain
@@ -148,30 +164,23 @@ class Place:
             counter.size = 1
         for counter in chain.levels:
             counter.room -= 1
-            counter.held += 1
             counter.size = 1
         for counter, most in chain.tokens:
-            held = tokens if tokens < most else most
+            counter.size = held = tokens if tokens < most else most
             counter.room -= held
-            counter.held += held
-            counter.size = held
         for counter, most in self._priced:
-            held = min(self._money, most)
+            counter.size = held = min(self._money, most)
             counter.room -= held
-            counter.held += held
-            counter.size = held
 
     def settle(self, usage: Usage) -> None:
         chain, tokens = self._chain, self._tokens
         for counter in chain.levels:
             counter.room += 1
-            counter.held -= 1
             if counter.is_tight:
                 chain.tell(counter)
         used = usage.prompt_tokens + usage.completion_tokens
         for counter, most in chain.tokens:
             held = tokens if tokens < most else most
-            counter.held -= held
             counter.room += held - used
             counter.spent += used
             if counter.is_tight:
@@ -182,7 +191,6 @@ class Place:
     def _settle_money(self, used: int) -> None:
         for counter, most in self._priced:
             held = min(self._money, most)
-            counter.held -= held
             counter.room += held - used
             counter.spent += used
             if counter.is_tight:
@@ -231,7 +239,7 @@ class Counters:
     def _counter(self, before: dict[str, Counter], rule: Rule, quantity: str, limit: int) -> Counter:
         made = Counter(rule, quantity, limit)
         counter = before.get(made.name, made)
-        counter.room -= max(counter.limit - made.limit, 0)  # until the store has told what the new limit grants
+        counter.shrink(max(counter.limit - made.limit, 0))  # until the store has told what the new limit grants
         counter.limit, counter.rule = made.limit, rule
         self._by_name[counter.name] = counter
         return counter

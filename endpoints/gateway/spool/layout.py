@@ -32,8 +32,11 @@ IDENTITY_IN_SLOT = 16
 RESULT = struct.Struct("@3qI2H2f2Q")
 KEY_BYTES = 68  # of the identity, without the guess: what records are grouped by
 KEY = struct.Struct("@5q3dI")
-GUESS = struct.Struct("@I")
-# A whole record: identity, guess, and what became of it.
+# What a call begins with, behind its number: no tokens yet, the identity and the guess.
+BEGIN = struct.Struct(f"@q{KEY_BYTES}sI")
+BEGIN_IN_SLOT = 8
+# A whole record, as it is written and as it is read: identity, guess, and what became of it.
+ENDED = struct.Struct(f"@{IDENTITY.size}s{RESULT.format[1:]}")
 RECORD = struct.Struct(f"@{KEY_BYTES}sI{RESULT.format[1:]}")
 
 # Flags: the engine failed; tokens are those that came by until the cut; the gateway refused; a call that went on elsewhere.

@@ -55,31 +55,42 @@ def roll_up(data: bytes, first: int) -> Deltas:
             deltas.torn += 1
             continue
         name = who, minute
-        counts = groups.get(name)
-        if counts is None:
-            counts = groups[name] = [0] * COUNTS
-        if flags & REFUSED:
-            counts[REFUSALS] += 1
-            continue
-        counts[CALLS] += 1
-        counts[FAILED] += flags & ERROR
-        if flags & ATTEMPT:
-            continue
+        counts = groups.get(name) or groups.setdefault(name, [0] * COUNTS)
+        if (prompt | completion | cached) >> 31:  # negative, or more than any call has
+            prompt, completion, cached = map(_believed, (prompt, completion, cached))
+        if flags:
+            _count_flags(counts, flags)
+            if flags & (REFUSED | ATTEMPT):
+                continue
+            if flags & PARTIAL and (completion or first_byte):
+                prompt = prompt or guess
+        if flags & ERROR or status in FAILURES:
+            counts[ERRORS] += 1
         if first_byte:
             counts[FIRST_BYTES + bisect_left(FIRST_BYTE_BOUNDS, first_byte)] += 1
-        if (prompt | completion | cached) >> 31:  # negative, or more than any call has
-            prompt, completion, cached = (min(max(each, 0), MOST_TOKENS) for each in (prompt, completion, cached))
-        if flags & PARTIAL:
-            counts[CUTS] += 1
-            prompt = prompt or (guess if completion or first_byte else 0)
         counts[REQUESTS] += 1
-        counts[ERRORS] += flags & ERROR or status in FAILURES
         counts[PROMPT] += prompt
         counts[COMPLETION] += completion
         counts[CACHED] += cached
     for (key, minute), counts in groups.items():
+        counts[CALLS] += counts[REQUESTS]
         _add(deltas, key, minute, counts)
     return deltas
+
+
+def _believed(tokens: int) -> int:
+    return min(max(tokens, 0), MOST_TOKENS)
+
+
+def _count_flags(counts: list[int], flags: int) -> None:
+    """What most records don't have."""
+    counts[FAILED] += flags & ERROR
+    if flags & REFUSED:
+        counts[REFUSALS] += 1
+    elif flags & ATTEMPT:
+        counts[CALLS] += 1
+    elif flags & PARTIAL:
+        counts[CUTS] += 1
 
 
 def _add(deltas: Deltas, key: bytes, minute: int, counts: list[int]) -> None:

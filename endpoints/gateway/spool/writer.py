@@ -12,14 +12,15 @@ from ..snapshot import Price
 from .home import FILE_BYTES, Home
 from .layout import (
     ATTEMPT,
+    BEGIN,
+    BEGIN_IN_SLOT,
     BLOCK,
     CALL,
     CUT,
+    ENDED,
     ERROR,
-    GUESS,
     IDENTITY,
     IDENTITY_IN_SLOT,
-    KEY_BYTES,
     MOST_TOKENS,
     PARTIAL,
     RECORDS_A_FILE,
@@ -43,6 +44,7 @@ class Writer:
         self._free: list[int] = []
         self._next = 1  # the slot that was never used; 0 is the header
         self._calls = 0
+        self._minute = 0
 
     def attach(self, home: Home) -> None:
         """Write there from now on. Raises OSError where its disk is full."""
@@ -53,6 +55,11 @@ class Writer:
         place = self._written % RECORDS_A_FILE
         self._records = home.map_records(self._written) if place else mmap.mmap(-1, BLOCK)
         self._at = place * BLOCK or FILE_BYTES  # the first record of a file makes it
+        self.tick()
+
+    def tick(self) -> None:
+        """Once a second: look at the clock, which is too dear for each call."""
+        self._minute = int(time() / 60)
 
     @property
     def written(self) -> int:
@@ -62,12 +69,8 @@ class Writer:
     def open(self, name: bytes, prompt_estimate: int) -> int:
         """A call of this `layout.name_of` begins; its slot. Raises GatewayError (503) where all slots are taken."""
         slot = self._free.pop() if self._free else self._fresh()
-        at = slot * BLOCK + IDENTITY_IN_SLOT
-        self._slots[at:at + KEY_BYTES] = name
-        GUESS.pack_into(self._slots, at + KEY_BYTES, prompt_estimate)
-        word = slot * _WORDS
-        self._words[word + TOKENS] = 0
-        self._calls = self._words[word + CALL] = self._calls + 1
+        BEGIN.pack_into(self._slots, slot * BLOCK + BEGIN_IN_SLOT, 0, name, prompt_estimate)
+        self._calls = self._words[slot * _WORDS + CALL] = self._calls + 1
         return slot
 
     def progress(self, slot: int, completion_tokens: int) -> None:
@@ -125,15 +128,13 @@ class Writer:
                 return
             at = 0
         written = self._written + 1
-        records, result = self._records, at + IDENTITY.size
-        records[at:result] = identity
-        minute = int(time() / 60)
         try:
-            RESULT.pack_into(records, result, prompt, completion, cached, minute, status, flags, first_byte, seconds, call,
-                             written)
+            ENDED.pack_into(self._records, at, identity, prompt, completion, cached, self._minute, status, flags, first_byte,
+                            seconds, call, written)
         except (struct.error, OverflowError):  # an engine told nonsense; it must not cost the call, nor the record
-            RESULT.pack_into(records, result, *(min(max(int(one), 0), MOST_TOKENS) for one in (prompt, completion, cached)),
-                             minute, status, flags, 0.0, 0.0, call, written)
+            ENDED.pack_into(self._records, at, identity,
+                            *(min(max(int(one), 0), MOST_TOKENS) for one in (prompt, completion, cached)),
+                            self._minute, status, flags, 0.0, 0.0, call, written)
         self._at = at + BLOCK
         self._written = self._words[WRITTEN] = written
 
