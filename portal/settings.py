@@ -82,6 +82,7 @@ refuse_unsafe(Safety(
 PORTAL_ONLY_GATEWAY = env.bool("PORTAL_ONLY_GATEWAY", False)
 PAGES = [
     "unfold", "unfold.contrib.filters", "unfold.contrib.import_export", "django.contrib.admin", "import_export", "csp", "ninja",
+    "portal.web",
 ]
 INSTALLED_APPS = [
     *([] if PORTAL_ONLY_GATEWAY else PAGES),
@@ -94,6 +95,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "portal.static_files.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
+    "portal.web.policy.LoosePolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -215,12 +217,14 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 _policy: dict[str, Any] = {
     "default-src": [SELF], "frame-ancestors": [NONE], "base-uri": [SELF], "form-action": [SELF], "object-src": [NONE],
-    "img-src": [SELF, "data:"],
 }
-# The admin's theme needs eval for Alpine and inline styles; pages of our own drop both (portal.web).
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
-    **_policy, "script-src": [SELF, UNSAFE_EVAL, NONCE], "style-src": [SELF, UNSAFE_INLINE],
+    **_policy, "script-src": [SELF], "style-src": [SELF], "img-src": [SELF], "connect-src": [SELF],
 }}
+# The admin's theme needs eval for Alpine and inline styles; portal.web.policy says where this one holds.
+LOOSE_POLICY = {
+    **_policy, "script-src": [SELF, UNSAFE_EVAL, NONCE], "style-src": [SELF, UNSAFE_INLINE], "img-src": [SELF, "data:"],
+}
 SILENCED_SYSTEM_CHECKS = ["models.W036"]
 
 

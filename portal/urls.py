@@ -7,6 +7,7 @@ from .metrics import metrics
 
 handler500 = "portal.refusals.server_error"
 urlpatterns = [
+    path("", include("portal.web.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("agent/v1/", include("clusters.agent_urls")),
