@@ -83,10 +83,8 @@ class Visit:
         return answer_page(self, template, context, status)
 
 
-View = Callable[Concatenate[HttpRequest, str, P], HttpResponse]
 
-
-def page(view: Callable[Concatenate[Visit, P], HttpResponse]) -> View[P]:
+def page(view: Callable[Concatenate[Visit, P], HttpResponse]) -> Callable[..., HttpResponse]:
     """Make a view of `/w/<slug>/…`: it gets a Visit instead of request and slug, and may raise any PortalError.
 
     A stranger to the workspace gets the same answer as for one that does not exist.
@@ -94,7 +92,7 @@ def page(view: Callable[Concatenate[Visit, P], HttpResponse]) -> View[P]:
 
     @wraps(view)
     @never_cache
-    def inner(request: HttpRequest, slug: str, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def inner(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         user = request.user
         if not isinstance(user, User):
             return sign_in_first(request)
