@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import reverse
 from django.utils import translation
 from django.utils.functional import cached_property
@@ -26,6 +26,7 @@ from portal.tenancy.roles import Verb
 from .shell import answer_page, error_page
 
 P = ParamSpec("P")
+METHODS = ("GET", "HEAD", "POST")
 ALL = "-"  # instead of a workspace's short name: operators see all of them
 
 
@@ -94,6 +95,8 @@ def page(view: Callable[Concatenate[Visit, P], HttpResponse]) -> Callable[..., H
     @never_cache
     def inner(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         user = request.user
+        if request.method not in METHODS:
+            return HttpResponseNotAllowed(METHODS)
         if not isinstance(user, User):
             return sign_in_first(request)
         if user.language:

@@ -30,3 +30,5 @@ class Entry:
     body: Callable[[World], Mapping[str, Any]] | None = None
     foreign: Mapping[str, Ids] = field(default_factory=dict)
     viewer_may_post: bool = False
+    is_stream: bool = False  # its answer goes on for as long as somebody listens
+    good: tuple[int, ...] = (200, 302, 303)  # what a member's GET may answer
