@@ -46,4 +46,4 @@ lock:  ## write the lock files anew (needs uv)
 	@exec requirements/lock.sh
 
 clean:  ## remove the environments and the caches; your data in var/ stays
-	rm -rf .venv .engines tests/gateway/clients/javascript/node_modules .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .engines tests/gateway/clients/javascript/node_modules tests/browser/javascript/node_modules .mypy_cache .ruff_cache .import_linter_cache
