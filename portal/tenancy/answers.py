@@ -18,7 +18,7 @@ from ninja.responses import NinjaJSONEncoder
 
 from .auth import ApiRequest, request_id_of
 from .db import retry_tx
-from .errors import Invalid, NotFound, PortalError, Stale, Unavailable
+from .errors import Invalid, NotFound, PortalError, Stale, TooMany, Unavailable
 from .idempotency import Answer, once
 from .rows import Row
 
@@ -45,6 +45,8 @@ def error_response(request: HttpRequest, error: PortalError, errors: Any = None)
 def with_error_headers(response: HttpResponse, error: PortalError) -> HttpResponse:
     if error.status == Unavailable.status:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, TooMany):
+        response["Retry-After"] = str(error.retry_after)
     if error.status == 401:
         response["WWW-Authenticate"] = "Bearer"
     return response

@@ -59,6 +59,17 @@ class QuotaExceeded(PortalError):
     status = 403
 
 
+class TooMany(PortalError):
+    """Too many tries or messages in a time; `retry_after`: seconds until the next one may be made."""
+
+    code = "too_many"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int, field: str = "") -> None:
+        super().__init__(message, field=field)
+        self.retry_after = retry_after
+
+
 class Unavailable(PortalError):
     """The database or another part is away for a moment; the call may be repeated."""
 

@@ -3,11 +3,13 @@ from .audit import AuditEntry
 from .heartbeat import Heartbeat
 from .idempotency import IdempotentCall
 from .instance import Instance
+from .invitations import Invitation, InvitationQuerySet
 from .limits import Limit, LimitCounter, LimitKind, LimitQuerySet
 from .people import User, Workspace, WorkspaceQuerySet
+from .tries import Try
 
 __all__ = [
-    "ApiKey", "ApiKeyQuerySet", "AuditEntry", "Heartbeat", "IdempotentCall", "Instance", "Limit",
-    "LimitCounter", "LimitKind", "LimitQuerySet", "Membership", "User", "Workspace",
+    "ApiKey", "ApiKeyQuerySet", "AuditEntry", "Heartbeat", "IdempotentCall", "Instance", "Invitation",
+    "InvitationQuerySet", "Limit", "LimitCounter", "LimitKind", "LimitQuerySet", "Membership", "Try", "User", "Workspace",
     "WorkspaceQuerySet", "digest_of", "split_key",
 ]
