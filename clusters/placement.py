@@ -30,6 +30,7 @@ class DeviceRoom:
     index: int
     memory_bytes: int
     free_bytes: int
+    model: str = ""
 
     def fits(self, need: Need) -> bool:
         return self.free_bytes >= (need.gpu_memory_bytes or self.memory_bytes)
@@ -100,6 +101,19 @@ def rank(nodes: Iterable[NodeRoom], need: Need) -> list[Choice]:
     fitting.sort(key=lambda node: (
         node.replicas_here, node.devices_free if need.gpus else 0, -node.memory_free, node.name))
     return [Choice(node, pick_devices(node, need) if need.gpus else ()) for node in fitting]
+
+
+def replicas_on(node: NodeRoom, need: Need) -> int:
+    """How many replicas the node takes beside what it has; 0 where it takes none."""
+    if why_not(node, need):
+        return 0
+    shares = [free // wanted for free, wanted in ((node.cpu_free, need.cpu_millis), (node.memory_free, need.memory_bytes))
+              if wanted]
+    if need.gpus:
+        slots = sum(max(device.free_bytes // (need.gpu_memory_bytes or device.memory_bytes), 0) for device in node.devices
+                    if device.memory_bytes)
+        shares.append(slots // need.gpus)
+    return min(shares, default=1)
 
 
 def refusal(nodes: Sequence[NodeRoom], need: Need) -> str:

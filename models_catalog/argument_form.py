@@ -64,6 +64,9 @@ class ArgumentsWidget(forms.Widget):
     """Groups that open, a field each, a box to search in them, and a box for JSON."""
 
     template_name = "models_catalog/arguments.html"
+    single_line: type[forms.Widget] = UnfoldAdminTextInputWidget
+    several_lines: type[forms.Widget] = UnfoldAdminTextareaWidget
+    choices: type[forms.Widget] = UnfoldAdminSelectWidget
     table: Table | None = None
 
     def use_required_attribute(self, initial: Any) -> bool:
@@ -79,7 +82,7 @@ class ArgumentsWidget(forms.Widget):
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         entered = value if isinstance(value, Entered) else self._split(value)
-        box = UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false", "class": "mono"})
+        box = self.several_lines(attrs={"rows": 3, "spellcheck": "false", "class": "mono"})
         identity = (attrs or {}).get("id", f"id_{name}")
         context = super().get_context(name, None, attrs)
         return {**context, "groups": self._groups(name, entered), "box": box.render(name, entered.rest, {"id": identity}),
@@ -107,7 +110,7 @@ class ArgumentsWidget(forms.Widget):
 
     def _field(self, name: str, option: Option, entered: Entered) -> dict[str, Any]:
         identity = f"id_{name}{JOINT}{option.name}"
-        widget = _input(option)
+        widget = self._input(option)
         rendered = widget.render(f"{name}{JOINT}{option.name}", entered.typed.get(option.name, ""), {"id": identity})
         low, high = option.range
         limits = _now("%(low)s to %(high)s") % {"low": low, "high": high} if low is not None and high is not None else ""
@@ -118,16 +121,19 @@ class ArgumentsWidget(forms.Widget):
         explained = {name: why for name, why in NOT_SET_HERE.items() if name in refused}
         return [(name, str(why)) for name, why in sorted({**explained, **gone(engine, refused)}.items())]
 
+    def _input(self, option: Option) -> forms.Widget:
+        choices = option.choices or (
+            ("true", "false") if option.type == "flag" else ("true",) if option.type == "switch" else ())
+        if choices and not option.many:
+            # A choice that is not in the list was typed as JSON before and must not get lost: the list has an empty first.
+            found = self.choices()
+            found.choices = [("", "–"), *((one, one) for one in choices)]  # type: ignore[attr-defined]
+            return found
+        hint = {"object": '{"…": …}', "tokens": "8192, 8k, 8K"}.get(option.type, "")
+        mode = "numeric" if option.type == "integer" and not option.many else "decimal" if option.type == "number" else "text"
+        return self.single_line(attrs={
+            "placeholder": "1, 2, 4" if option.many else hint, "inputmode": mode, "autocomplete": "off", "spellcheck": "false"})
 
-def _input(option: Option) -> forms.Widget:
-    choices = option.choices or (("true", "false") if option.type == "flag" else ("true",) if option.type == "switch" else ())
-    if choices and not option.many:
-        # A choice that is not in the list was typed as JSON before and must not get lost: the list has an empty first.
-        return UnfoldAdminSelectWidget(choices=[("", "–"), *((one, one) for one in choices)])  # type: ignore[no-any-return]
-    hint = {"object": '{"…": …}', "tokens": "8192, 8k, 8K"}.get(option.type, "")
-    mode = "numeric" if option.type == "integer" and not option.many else "decimal" if option.type == "number" else "text"
-    return UnfoldAdminTextInputWidget(attrs={  # type: ignore[no-any-return]
-        "placeholder": "1, 2, 4" if option.many else hint, "inputmode": mode, "autocomplete": "off", "spellcheck": "false"})
 
 
 class ArgumentsField(forms.Field):

@@ -6,12 +6,13 @@ Each function is one short transaction and a possible point of death for a worke
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BooleanField, ExpressionWrapper, F, Q, Sum
-from django.db.models.functions import Coalesce, Now
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet, Sum
+from django.db.models.functions import Now
 
 from clusters.models import Accelerator, Claim, Cluster, Engine, Host, Node
 from clusters.placement import Choice, DeviceRoom, Need, NodeRoom, rank, refusal
@@ -25,39 +26,50 @@ class NoRoom(Exception):
 
 
 def room(cluster: Cluster, *, endpoint_uid: UUID | None = None, node_id: int | None = None) -> list[NodeRoom]:
-    """What every node of a place has left, in three queries."""
-    nodes = Node.objects.filter(cluster=cluster).select_related("host").prefetch_related("accelerators")
+    """What every node of a place has left, in four queries at most."""
+    nodes = Node.objects.filter(cluster=cluster)
     if node_id is not None:
         nodes = nodes.filter(pk=node_id)
-    claims = Claim.objects.filter(node__in=nodes.values("pk"))
-    whole = claims.filter(accelerator=None).values("node").annotate(cpu=Sum("cpu_millis"), memory=Sum("memory_bytes"))
-    per_node: dict[int, dict[str, Any]] = {row["node"]: dict(row) for row in whole}
-    per_device = dict(claims.exclude(accelerator=None).values_list("accelerator").annotate(
-        used=Coalesce(Sum("memory_bytes"), 0)))
     here: dict[int, int] = defaultdict(int)
     if endpoint_uid is not None:
         for (pk,) in Engine.objects.filter(endpoint_uid=endpoint_uid).values_list("node_id"):
             here[pk] += 1
-    return [_node_room(node, cluster, per_node.get(node.pk, {}), per_device, here[node.pk]) for node in nodes]
+    return [replace(left, replicas_here=here[node.pk]) for node, left in rooms_of(nodes)]
 
 
-def _node_room(
-    node: Node, cluster: Cluster, claimed: dict[str, Any], per_device: dict[int | None, int], replicas_here: int,
-) -> NodeRoom:
+def rooms(clusters: Collection[Cluster]) -> dict[int, list[NodeRoom]]:
+    """The same of several places, by their keys, in three queries however many there are."""
+    found: dict[int, list[NodeRoom]] = {cluster.pk: [] for cluster in clusters}
+    for node, left in rooms_of(Node.objects.filter(cluster__in=list(found))) if found else ():
+        found[node.cluster_id].append(left)
+    return found
+
+
+def rooms_of(nodes: QuerySet[Node]) -> list[tuple[Node, NodeRoom]]:
+    """These nodes, each with what it has left."""
+    claimed: dict[tuple[int, int | None], tuple[int, int]] = {
+        (row["node"], row["accelerator"]): (row["cpu"], row["memory"])
+        for row in Claim.objects.filter(node__in=nodes.values("pk")).order_by().values("node", "accelerator").annotate(
+            cpu=Sum("cpu_millis"), memory=Sum("memory_bytes"))}
+    rows = nodes.select_related("host", "cluster").prefetch_related("accelerators")
+    return [(node, _node_room(node, claimed)) for node in rows]
+
+
+def _node_room(node: Node, claimed: Mapping[tuple[int, int | None], tuple[int, int]]) -> NodeRoom:
+    """`claimed`: CPU and memory by node and accelerator; None stands for the node itself."""
     host: Host | None = getattr(node, "host", None)
+    cpu, memory = claimed.get((node.pk, None), (0, 0))
     return NodeRoom(
         pk=node.pk, name=node.name,
-        ready=node.ready and not cluster.paused and host is not None and host.state == HostState.READY,
-        cpu_free=node.cpu_millis - claimed.get("cpu", 0),
-        memory_free=node.memory_bytes - node.memory_used_by_others - claimed.get("memory", 0),
-        devices=tuple(_device_room(device, per_device.get(device.pk, 0)) for device in node.accelerators.all()),
-        releases=frozenset(host.releases if host else ()), replicas_here=replicas_here,
-    )
+        ready=node.ready and not node.cluster.paused and host is not None and host.state == HostState.READY,
+        cpu_free=node.cpu_millis - cpu, memory_free=node.memory_bytes - node.memory_used_by_others - memory,
+        devices=tuple(_device_room(device, claimed.get((node.pk, device.pk), (0, 0))[1]) for device in node.accelerators.all()),
+        releases=frozenset(host.releases if host else ()))
 
 
 def _device_room(device: Accelerator, claimed: int) -> DeviceRoom:
     return DeviceRoom(pk=device.pk, index=device.index, memory_bytes=device.memory_bytes,
-                      free_bytes=device.memory_bytes - device.used_by_others - claimed)
+                      free_bytes=device.memory_bytes - device.used_by_others - claimed, model=device.model)
 
 
 def place_engine(

@@ -15,11 +15,10 @@ from unfold.widgets import (
 
 from endpoints.models import Endpoint, Revision
 from endpoints.options import object_kind
+from endpoints.options_form import OptionsField, check_form
 from models_catalog.argument_form import ArgumentsField
 from models_catalog.models import Profile
 from portal.tenancy.adminkit import ConfirmForm, actor_of
-
-from .options_form import OptionsField, check_form
 
 
 def profile_field(required: bool = True) -> forms.ModelChoiceField[Profile]:

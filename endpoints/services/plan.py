@@ -29,7 +29,7 @@ from portal.tenancy.roles import Verb
 from portal.tenancy.text import clean
 
 from .proposals import first_spec, next_spec
-from .quota import quota_checks
+from .quota import Standing, quota_checks, standings
 from .specs import spec_of
 from .weights import with_weights
 from .wishes import checked_autoscale, require_fits, still_accepted
@@ -40,11 +40,15 @@ LIFE_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan and the word that approves it, for an hour; `uid` is that of the endpoint, also of one yet to be made."""
+    """A plan and the word that approves it, for an hour; `uid` is that of the endpoint, also of one yet to be made.
+
+    `limits` are those on the endpoint's chain, counted with it as it would be.
+    """
 
     plan: Plan
     uid: UUID
     word: str
+    limits: tuple[Standing, ...] = ()
 
 
 def plan(endpoint: Endpoint) -> Planned:
@@ -104,16 +108,17 @@ def _last_number(endpoint: Endpoint) -> int:
 
 
 def _planned(endpoint: Endpoint, before: Endpoint | None = None) -> Planned:
+    limits = tuple(standings(endpoint, before))
     try:
         spec, target = spec_of(endpoint), target_for(endpoint.cluster)
-        checks = (*target.checks(spec, model_facts(endpoint)), *quota_checks(endpoint, before))
+        checks = (*target.checks(spec, model_facts(endpoint)), *quota_checks(limits))
         found = replace(target.plan(spec), checks=checks)
     except TargetError as error:
         if not error.permanent and error.code != Cause.NOT_LOADED:
             raise Unavailable(_("The place can't be asked: %(why)s") % {"why": clean(error.message, 300)}) from error
         found = Plan((), "", (Check("place", False, clean(error.message, 1000)),))
     word = signing.dumps({"digest": found.digest, "uid": endpoint.uid.hex}, salt=SALT)
-    return Planned(found, endpoint.uid, word)
+    return Planned(found, endpoint.uid, word, limits)
 
 
 def model_facts(endpoint: Endpoint) -> ModelFacts:

@@ -6,8 +6,8 @@ made with, and that of the model's name (docs/limits.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
@@ -59,6 +59,10 @@ class Standing:
         """A limit that was set below what runs stops growth, and nothing that runs."""
         return self.others + self.own > self.most and self.own > self.had
 
+    def with_replicas(self, count: int) -> Standing:
+        """The same where this endpoint, now counted with one replica, had so many."""
+        return self if self.quantity == "endpoints" else replace(self, own=self.own * count)
+
     @property
     def free(self) -> int:
         """What this endpoint may take in all."""
@@ -85,9 +89,8 @@ def check_quota(endpoint: Endpoint, before: Endpoint | None = None) -> None:
         raise QuotaExceeded(" ".join(map(str, broken)), field=broken[0].quantity)
 
 
-def quota_checks(endpoint: Endpoint, before: Endpoint | None = None) -> tuple[Check, ...]:
-    """What `check_quota` would say of this endpoint, which need not be saved; nothing where nothing is limited."""
-    found = list(standings(endpoint, before))
+def quota_checks(found: Sequence[Standing]) -> tuple[Check, ...]:
+    """What `check_quota` would say of these; nothing where nothing is limited."""
     broken = [str(standing) for standing in found if standing.is_broken]
     lines = tuple(_line(standing) for standing in found)
     if broken:

@@ -13,12 +13,12 @@ from django.test import Client
 from clusters.models import AwsAccount, AwsPlace, Cluster
 from clusters.states import ClusterKind
 from endpoints import services
-from endpoints.admin.options_form import OptionsField
 from endpoints.models import Endpoint
 from endpoints.options.case import value_at
 from endpoints.options.fields import GROUPS, fields_of, kind_of_field, schema_of
 from endpoints.options.hyperpod import FILLED, OWN
 from endpoints.options.schema import options_schema
+from endpoints.options_form import OptionsField
 from endpoints.targets.hyperpod.merge import merged
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import Artifact

@@ -16,7 +16,8 @@ from clusters.models import Cluster, KubernetesAccess, Node
 from clusters.namespaces import ENDPOINT_UID
 from clusters.quantities import millis, whole
 from clusters.states import Reach
-from endpoints.planning.facts import ClaimView, Facts, NodeView
+from endpoints.planning.facts import ClaimView, Facts
+from endpoints.planning.nodes import node_view
 from endpoints.targets.base import ModelFacts, Spec
 
 from .weights import claim_of
@@ -73,7 +74,7 @@ def facts_of(cluster: Cluster, kube: Kube, spec: Spec, model: ModelFacts, pods_b
     """
     access = KubernetesAccess.objects.get(cluster=cluster)
     known = Facts(
-        nodes=tuple(map(_node_view, Node.objects.filter(cluster=cluster).prefetch_related("accelerators"))), model=model,
+        nodes=tuple(map(node_view, Node.objects.filter(cluster=cluster).prefetch_related("accelerators"))), model=model,
         reachable=access.reach not in (Reach.AUTH_FAILED, Reach.TLS_FAILED, Reach.UNREACHABLE),
         unreachable_why=access.message,
         missing_rights=tuple(f"{right['verb']} {right['resource']}" for right in access.missing_rights),
@@ -117,16 +118,6 @@ def _bytes(amount: Any) -> int:
 
 def _age(at: datetime | None) -> float | None:
     return None if at is None else (timezone.now() - at).total_seconds()
-
-
-def _node_view(node: Node) -> NodeView:
-    device = next(iter(node.accelerators.all()), None)
-    return NodeView(
-        name=node.name, ready=node.ready, schedulable=node.schedulable, labels=node.labels, taints=tuple(node.taints),
-        cpu_free=node.cpu_millis - node.cpu_requested_millis, memory_free=node.memory_bytes - node.memory_requested_bytes,
-        gpus=node.gpus, gpus_free=node.gpus - node.gpus_requested, gpu_model=device.model if device else "",
-        gpu_memory=device.memory_bytes if device else 0, simulated=node.simulated,
-        disk=node.disk_bytes, disk_free=node.disk_free_bytes)
 
 
 def _left(quotas: list[_Quota]) -> dict[str, int]:
