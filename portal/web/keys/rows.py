@@ -57,7 +57,7 @@ STATES = {
 
 def keys_of(visit: Visit) -> ApiKeyQuerySet:
     """The person's own keys in these workspaces, or all of them for who manages the workspace."""
-    rows = ApiKey.objects.filter(workspace__in=visit.workspaces)
+    rows = ApiKey.objects.of_people().filter(workspace__in=visit.workspaces)
     return rows if visit.may(Verb.MANAGE) else rows.filter(created_by=visit.user)
 
 

@@ -104,7 +104,7 @@ def revoke(visit: Visit) -> HttpResponse:
     """Say what ends with the chosen keys (`key`, repeatable), then end them, all or none."""
     request = visit.request
     asked_for = request.POST if request.method == "POST" else request.GET
-    scope = ApiKey.objects.filter(workspace__in=visit.workspaces) if request.method == "POST" else keys_of(visit)
+    scope = ApiKey.objects.of_people().filter(workspace__in=visit.workspaces) if request.method == "POST" else keys_of(visit)
     found, is_complete = chosen_of(scope, asked_for.getlist("key"))
     error: PortalError | None = None
     if found and not is_complete:

@@ -23,7 +23,7 @@ class OnceForm(forms.Form):
 def make_once(visit: Visit, form: OnceForm, make: Callable[[], str]) -> tuple[str, bool]:
     """What `make` answers, and whether it was called now rather than for an earlier sending of the same form.
 
-    The answer is stored, so it must be no secret.
+    The answer is stored, so it must be no secret; both are one transaction, so `make` must not talk to the outside.
     """
     calls: list[str] = []
 
@@ -36,7 +36,18 @@ def make_once(visit: Visit, form: OnceForm, make: Callable[[], str]) -> tuple[st
     return str(given.body), bool(calls)
 
 
+def is_first(visit: Visit, form: OnceForm) -> bool:
+    """Whether this form is sent for the first time: for what can't be done in a transaction."""
+    return make_once(visit, form, str)[1]
+
+
 def refuse(form: forms.Form, error: PortalError) -> int:
-    """Put the refusal at its field, or above the form where it has none; the status that the page answers with."""
+    """Put the refusal at its field, or above the form where it has none; the status that the page answers with.
+
+    The form may be sent again, so it gets a new `once`.
+    """
     form.add_error(error.field if error.field in form.fields else None, error.message)
+    if "once" in form.fields:
+        form.data = form.data.copy()
+        form.data["once"] = str(uuid4())
     return error.status
