@@ -47,7 +47,8 @@ async def stay_up(supervisor: Any, simulators: dict[str, Any], access: Any, once
     if failure:
         say(failure)
     else:
-        say(f"The portal is up at {access.url}/admin/ (user {access.user}, password {access.password}). Ctrl-C stops it.")
+        say(f"The portal is up at {access.url}/ (/admin/ for operators; user {access.user}, password {access.password}). "
+            "Ctrl-C stops it.")
     if once or failure:
         supervisor.ask_to_stop()
     await running

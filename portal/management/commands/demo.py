@@ -73,6 +73,6 @@ class Command(BaseCommand):
 
     def say_where(self, demo: Demo) -> None:
         access = demo.access
-        self.say(_("The portal is up at %(url)s/admin/ (user %(user)s, password %(password)s, all in %(file)s). "
-                   "Ctrl-C stops it.") % {"url": access.url, "user": access.user, "password": access.password,
+        self.say(_("The portal is up at %(url)s/ (/admin/ for operators; user %(user)s, password %(password)s, "
+                   "all in %(file)s). Ctrl-C stops it.") % {"url": access.url, "user": access.user, "password": access.password,
                                           "file": firstrun.access_file()})

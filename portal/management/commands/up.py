@@ -28,7 +28,8 @@ async def stay_up(supervisor: Supervisor, access: firstrun.Access, say: Tell) ->
     ready = asyncio.create_task(supervisor.wait_ready())
     await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
-        say(_("The portal is up at %(url)s/admin/ (user %(user)s, password in %(file)s). Ctrl-C stops it.") % {
+        say(_("The portal is up at %(url)s/ (/admin/ for operators; user %(user)s, password in %(file)s). "
+              "Ctrl-C stops it.") % {
             "url": access.url, "user": access.user, "file": firstrun.access_file()})
     await running
     ready.cancel()
