@@ -3,6 +3,7 @@ from .backend import Backend
 from .endpoint import Endpoint, EndpointQuerySet
 from .governance import TaskGovernance, TaskGovernanceQuerySet
 from .history import Event, Revision
+from .loadtests import LoadTest, LoadTestQuerySet
 from .routes import Canary, CanaryState, Route, RouteChange, RouteQuerySet, RouteTarget, TargetRole
 from .traffic import (
     FIRST_BYTE_BOUNDS,
@@ -16,7 +17,7 @@ from .traffic import (
 
 __all__ = [
     "FIRST_BYTE_BOUNDS", "SECRET_PREFIX", "AlertChannel", "AlertChannelQuerySet", "Backend", "Canary", "CanaryState",
-    "Delivery", "DeliveryQuerySet", "Endpoint", "EndpointQuerySet", "Event", "Revision", "Route",
-    "RouteChange", "RouteQuerySet", "RouteTarget", "SpoolPosition", "TargetRole", "TaskGovernance",
+    "Delivery", "DeliveryQuerySet", "Endpoint", "EndpointQuerySet", "Event", "LoadTest", "LoadTestQuerySet",
+    "Revision", "Route", "RouteChange", "RouteQuerySet", "RouteTarget", "SpoolPosition", "TargetRole", "TaskGovernance",
     "TaskGovernanceQuerySet", "TokenPrice", "TokenPriceQuerySet", "TrafficMinute", "UsageHour", "UsageQuerySet",
 ]
