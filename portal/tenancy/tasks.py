@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from . import heartbeat, idempotency
+from . import heartbeat, idempotency, page_keys, tries
 
 
 @shared_task(name="portal.tenancy.tasks.forget_old")
 def forget_old() -> int:
     """Drop what is kept for a while only; how many rows went."""
-    gone = idempotency.forget_old()
+    gone = idempotency.forget_old() + page_keys.forget_old() + tries.forget_old()
     heartbeat.mark("forget")
     return gone
