@@ -1,0 +1,59 @@
+"""What was used on each day by each subject: one sum in the database, folded here into days, subjects and a total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from django.db.models import CharField, Max, QuerySet, Sum
+from django.db.models.functions import Cast, Left
+from django.utils.translation import gettext as _
+
+from endpoints.models import Endpoint, UsageHour
+from portal.tenancy.errors import Invalid
+
+from .usage import COUNTS, MOST_LINES, SUBJECTS, TIMES, Line
+
+PLACE = "place"  # of the endpoint, as it is now
+BY = ("model", "endpoint", PLACE, "key", "member", "workspace")
+
+
+@dataclass
+class Sums:
+    """Sums of one span. `by_subject` has the name of a subject too, which another subject may have as well."""
+
+    total: Line = field(default_factory=Line)
+    by_day: dict[date, Line] = field(default_factory=dict)
+    by_subject: dict[object, Line] = field(default_factory=dict)
+    cells: dict[tuple[date, object], Line] = field(default_factory=dict)
+
+    def add(self, day: date, subject: object, name: str, counts: list[int]) -> None:
+        lines = (self.total, self.by_day.setdefault(day, Line([day.isoformat()])),
+                 self.by_subject.setdefault(subject, Line([name])), self.cells.setdefault((day, subject), Line([name])))
+        for line in lines:
+            line.counts = [was + more for was, more in zip(line.counts, counts, strict=True)]
+
+
+def sums_of(rows: QuerySet[UsageHour], by: str) -> Sums:
+    """Sums of `rows` by day (UTC) and one of BY. Raises Invalid where that makes too many lines."""
+    column, name = SUBJECTS["endpoint" if by == PLACE else by]
+    shown = {} if column == name else {"shown": Max(name)}
+    found = rows.order_by().annotate(day=Left(Cast("hour", CharField()), TIMES["day"])).values("day", column).annotate(
+        **shown, **{f"sum_of_{count}": Sum(count) for count in COUNTS})
+    lines = list(found[:MOST_LINES + 1])
+    if len(lines) > MOST_LINES:
+        raise Invalid(_("This makes more than %(count)d lines. Choose a shorter time, or fewer groups.") % {
+            "count": MOST_LINES}, field="by")
+    places = _places({line[column] for line in lines}) if by == PLACE else None
+    sums = Sums()
+    for line in lines:
+        subject = line[column] if places is None else places.get(line[column], "")
+        said = subject if places is not None else line.get("shown", line[column])
+        sums.add(date.fromisoformat(line["day"]), subject, str(said), [line[f"sum_of_{count}"] for count in COUNTS])
+    return sums
+
+
+def _places(endpoints: set[int]) -> dict[int, str]:
+    """Where these endpoints are; those that are gone have no place any more."""
+    found = Endpoint.objects.filter(pk__in=endpoints).values_list("pk", "cluster__name")
+    return dict(found.order_by())

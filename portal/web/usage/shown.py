@@ -1,0 +1,116 @@
+"""The page of usage as it is shown: a sentence for its title, figures, a chart, and a table with shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from endpoints.services.usage import Line
+from endpoints.services.usage_days import Sums
+from portal.tenancy.models import Limit, LimitKind, Workspace
+
+from .ask import FIGURES, Asked
+from .chart import SERIES, Chart, Drawn, draw
+from .figures import cash, in_words, value_of
+from .forecast import Forecast, forecast
+
+MOST_SHOWN = 100
+LIMITED = {"cost": "money_per_month", "tokens": "tokens_per_month"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. `share` is percent of all, by the figure that is shown."""
+
+    name: str
+    day: date | None
+    line: Line
+    cost: str
+    share: float
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    asked: Asked
+    figure: str
+    sums: Sums
+    limit: Decimal | None
+    limited: Limit | None
+
+    @property
+    def forecast(self) -> Forecast | None:
+        return forecast(self.asked.span, {day: value_of(line, self.figure) for day, line in self.sums.by_day.items()})
+
+    @property
+    def spent(self) -> Decimal:
+        return value_of(self.sums.total, self.figure)
+
+    def rows(self, address: Callable[[str], str]) -> list[Row]:
+        """The largest subjects, or the days with the newest first. `address` leads from a name to the page narrowed to it."""
+        if self.asked.by == "day":
+            days = sorted(self.sums.by_day, reverse=True)
+            return [self._row(day.isoformat(), day, self.sums.by_day[day]) for day in days]
+        return [self._row(line.names[0], None, line, address(line.names[0])) for _subject, line in self._largest()[:MOST_SHOWN]]
+
+    def _row(self, name: str, day: date | None, line: Line, address: str = "") -> Row:
+        value = value_of(line, self.figure)
+        share = float(value / self.spent * 100) if self.spent else 0.0
+        return Row(name, day, line, cash(line.cost) if line.of("cost_nano") else "–", round(share, 2), address)
+
+    def _largest(self) -> list[tuple[object, Line]]:
+        return sorted(self.sums.by_subject.items(), key=lambda item: (
+            value_of(item[1], self.figure), item[1].of("requests"), item[1].of("refused")), reverse=True)
+
+    def chart(self) -> Chart:
+        days, largest = self.asked.span.days, self._largest()
+        top = [subject for subject, _line in largest[:SERIES]]
+        names = [line.names[0] or _("unknown") for _subject, line in largest[:SERIES]]
+        left = self.forecast
+        return draw(Drawn(
+            figure=self.figure, title=str(FIGURES[self.figure]), days=days,
+            series=[*names, _("Others")] if len(largest) > SERIES else names,
+            values={day: self._parts(day, top) for day in self.sums.by_day},
+            expected=dict.fromkeys(left.days_left, left.each_day) if left and left.each_day else {},
+            limit=self.limit / len(days) if self.limit else None))
+
+    def _parts(self, day: date, top: list[object]) -> list[Decimal]:
+        """What each of the largest subjects used on this day, and all others together."""
+        parts = [value_of(self.sums.cells.get((day, subject), Line()), self.figure) for subject in top]
+        return [*parts, value_of(self.sums.by_day[day], self.figure) - sum(parts, Decimal(0))]
+
+    def title(self) -> str:
+        """What was used, and whether it is expected to stay within the limit."""
+        if not self.sums.total.of("requests") and not self.sums.total.of("refused"):
+            return _("Nobody called a model in this time")
+        values = {"used": self.words(self.spent), "span": self.asked.span.title}
+        left = self.forecast
+        if left is None or not left.days_left:
+            return _("%(used)s in %(span)s") % values
+        values |= {"expected": self.words(left.total), "day": date_format(self.asked.span.last, "MONTH_DAY_FORMAT")}
+        if self.limit and (reached := left.reaches(self.limit)):
+            values["reached"] = date_format(reached, "MONTH_DAY_FORMAT")
+            return _("%(used)s so far; the limit is reached about %(reached)s") % values
+        return _("%(used)s so far, %(expected)s expected by %(day)s") % values
+
+    def words(self, value: Decimal) -> str:
+        """A value of the figure with its unit."""
+        said = in_words(value, self.figure)
+        if self.figure == "cost":
+            return said
+        return (_("%(count)s tokens") if self.figure == "tokens" else _("%(count)s requests")) % {"count": said}
+
+
+def shown_of(asked: Asked, sums: Sums, workspace: Workspace | None) -> Shown:
+    """By the chosen figure; else by cost, or by tokens where nothing cost anything, or by requests."""
+    figure = asked.figure or next((name for name in FIGURES if value_of(sums.total, name)), "tokens")
+    limited = None
+    if workspace is not None and asked.span.name in ("month", "last") and not asked.filters:
+        limited = Limit.objects.filter(workspace=workspace, kind=LimitKind.WORKSPACE).first()
+    most = getattr(limited, LIMITED.get(figure, ""), None)
+    return Shown(asked, figure, sums, None if most is None else Decimal(most), limited)
