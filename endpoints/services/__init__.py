@@ -1,5 +1,6 @@
 """Verbs on endpoints. People's wishes are in `wishes`, what becomes of them in `reconcile` and `sweep`."""
 
+from .changes import change
 from .drift import accept, find_drift, ignore, put_back, ring_for_drift
 from .explain import evidence, explain, logs
 from .following import follow_log
@@ -27,7 +28,7 @@ from .wishes import (
 )
 
 __all__ = [
-    "Planned", "accept", "approved_uid", "clusters_named", "collect_leftovers", "create", "delete", "deploy",
+    "Planned", "accept", "approved_uid", "change", "clusters_named", "collect_leftovers", "create", "delete", "deploy",
     "deploy_hub", "evidence", "explain", "find_drift", "follow", "follow_log", "ignore", "logs", "look_at_cluster",
     "measures", "plan", "plan_change", "plan_creation", "put_back", "reconcile", "require_unchanged", "retry",
     "ring_for_drift", "ring_for_leftovers", "roll_back", "scale", "set_affinity", "set_autoscale", "set_governance", "start",

@@ -1,0 +1,32 @@
+"""Words of plans: how long, and what a step does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django import template
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+register = template.Library()
+VERBS: Mapping[str, str | Promise] = {
+    "create": _("new"), "change": _("changes"), "delete": _("goes"), "start": _("starts"), "stop": _("stops"),
+    "put back": _("put back"), "taken": _("the name is taken"), "conflict": _("somebody else's field"), "refused": _("refused"),
+    "keep": _("stays"),
+}
+
+
+@register.filter
+def verb(name: str) -> str:
+    """What a step of a plan does to its object."""
+    return str(VERBS.get(name, name))
+
+
+@register.filter
+def lasting(seconds: int) -> str:
+    """A time as people say it: 40 s, 6 min."""
+    if seconds < 120:
+        return ngettext("%(n)d s", "%(n)d s", seconds) % {"n": seconds}
+    minutes = round(seconds / 60)
+    return ngettext("%(n)d min", "%(n)d min", minutes) % {"n": minutes}
