@@ -41,7 +41,7 @@ def suits(workspace: Workspace, model: CatalogModel, places: Collection[Cluster]
     if places is None:
         places = list(Cluster.objects.for_workspaces(own).select_related("aws", "access").order_by("name"))
     profiles = list(Profile.objects.for_workspaces(own).filter(model=model).select_related("release", "artifact", "model"))
-    return sorted(dict(suits_of(places, {model.pk: profiles}, starts_of([model])))[model.pk], key=_rank)
+    return sorted(dict(suits_of(places, {model.pk: profiles}, starts_of([model.pk])))[model.pk], key=_rank)
 
 
 def suits_of(
@@ -64,10 +64,10 @@ def _rank(place: PlaceSuits) -> tuple[bool, Decimal, int, str]:
     return not place.fits, best.per_hour or Decimal(0), best.start.seconds, place.cluster.name
 
 
-def starts_of(models: Collection[CatalogModel]) -> Starts:
-    """By place and profile, how many seconds the last starts of these models took in the middle."""
-    rows = Revision.objects.filter(profile__model__in=models, served_at__isnull=False, number=1).order_by("-pk").values_list(
-        "endpoint__cluster_id", "profile_id", "created_at", "served_at")[:STARTS_READ]
+def starts_of(models: Iterable[int]) -> Starts:
+    """By place and profile, how many seconds the last starts of these models (by their keys) took in the middle."""
+    first = Revision.objects.filter(profile__model__in=list(models), served_at__isnull=False, number=1).order_by("-pk")
+    rows = first.values_list("endpoint__cluster_id", "profile_id", "created_at", "served_at")[:STARTS_READ]
     took: dict[tuple[int, int], list[float]] = defaultdict(list)
     for cluster, profile, made, served in rows:
         if len(took[cluster, profile]) < STARTS_COUNTED:

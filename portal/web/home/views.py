@@ -1,13 +1,70 @@
 from __future__ import annotations
 
+from typing import Any
+
+from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
 
+from clusters.instances import price_book
 from endpoints.models import Endpoint
+from portal.tenancy.roles import Verb
 
+from ..models.listing import places_of
 from ..visit import Visit, page
+from . import needs
+from .capacity import shares_of
+from .month import month_of
+from .rows import SHOWN, in_order, rows_of, urgent_first
 
 
+@require_safe
 @page
 def home(visit: Visit) -> HttpResponse:
-    rows = Endpoint.objects.for_workspaces(visit.workspaces).with_places()[:50]
-    return visit.render("web/home/home.html", area="home", endpoints=rows)
+    return visit.render("web/home/home.html", area="home", **_everything(visit, *_found(visit)))
+
+
+@require_safe
+@page
+def home_live(visit: Visit) -> HttpResponse:
+    """For the open page: the cells that change; all of it again where other rows are shown, or need somebody."""
+    found, has_more = _found(visit)
+    if visit.request.GET.get("needs", "") != _mark(found):
+        return visit.render("web/home/again.html", **_everything(visit, found, has_more=has_more))
+    rows = rows_of(found[:SHOWN], timezone.now(), {})
+    return visit.render("web/home/live.html", rows=rows)
+
+
+def _mine(visit: Visit) -> QuerySet[Endpoint]:
+    """With the scope as a plain id: a subquery makes databases sort all rows for a page."""
+    rows: QuerySet[Endpoint] = Endpoint.objects.all()
+    return rows if visit.workspace is None else rows.filter(workspace=visit.workspace.pk)
+
+
+def _found(visit: Visit) -> tuple[list[Endpoint], bool]:
+    """The first endpoints by urgency, a few more than are shown, and whether there are still more."""
+    keys, has_more = urgent_first(_mine(visit))
+    return in_order(_mine(visit), keys), has_more
+
+
+def _mark(endpoints: list[Endpoint]) -> str:
+    """Changes when other endpoints are shown, or one needs somebody that did not before."""
+    return "-".join(f"{row.pk}{'n' if needs.needs_somebody(row) else ''}" for row in endpoints)
+
+
+def _everything(visit: Visit, found: list[Endpoint], has_more: bool) -> dict[str, Any]:
+    """Thirteen queries at most beside those of limits."""
+    now = timezone.now()
+    places, limits = places_of(visit.workspaces), needs.limits_of(visit)
+    month = month_of(visit.workspace, limits, now)
+    found_needs = [*needs.of_endpoints(visit, found), *needs.of_limits(visit, limits, month, now)]
+    rows = rows_of(found[:SHOWN], now, {place.pk: place.aws.region for place in places if hasattr(place, "aws")})
+    return {
+        "rows": rows, "has_more": has_more, "needs": found_needs[:needs.MOST_SHOWN],
+        "more_needs": len(found_needs) - needs.MOST_SHOWN, "title": needs.title_of(len(found_needs), len(rows)),
+        "total": sum(row.cost or 0 for row in rows), "has_costs": any(row.cost is not None for row in rows),
+        "currency": price_book().currency, "month": month, "shares": shares_of(places, _mine(visit)), "now": now,
+        "mark": _mark(found), "may_deploy": visit.workspace is not None and visit.may(Verb.DEPLOY),
+        "calm": len(rows) - sum(needs.needs_somebody(row.endpoint) for row in rows),
+    }

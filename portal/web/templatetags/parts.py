@@ -84,3 +84,25 @@ def big(count: int | float | None) -> str:
         if abs(count) >= size:
             return f"{number_format(count / (1000 if unit == 'k' else size), 1)} {unit}"
     return number_format(count, 0 if float(count).is_integer() else 1)
+
+
+@register.filter
+def grouped(count: int | None) -> str:
+    """A count with its groups of digits: 32,768."""
+    return "–" if count is None else number_format(count, force_grouping=True)
+
+
+@register.filter
+def params(count: int | None) -> str:
+    """Parameters as people name models by them: 8.2 B, 568 M."""
+    if not count:
+        return "–"
+    return f"{number_format(count / 10**9, 1)} B" if count >= 10**9 else f"{number_format(count / 10**6, 0)} M"
+
+
+@register.filter
+def kilo(tokens: int | None) -> str:
+    """A length of context: 32 k, 128 k, 512."""
+    if not tokens:
+        return "–"
+    return f"{number_format(tokens // 1024, 0)} k" if tokens >= 2048 else number_format(tokens, 0)

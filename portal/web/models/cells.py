@@ -1,0 +1,76 @@
+"""How a model suits a place, in few words: shape, word, note and the whole reason. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from clusters.instances import money
+from endpoints.planning.storage import gib
+from endpoints.services.suits import PlaceSuits, Start, Suit
+
+OK, WARN, NO = "ok", "warn", "no"
+MINUTES_FROM = 90
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`level` is ok, warn or no; `why` is the reason as a sentence, "" where it fits without a but."""
+
+    place: str
+    level: str
+    word: str
+    note: str
+    why: str = ""
+
+
+def cell_of(place: PlaceSuits, suit: Suit | None = None) -> Cell:
+    """By the best profile there, or by this one."""
+    name, suit = place.cluster.name, suit or place.best
+    if place.why_not:
+        return Cell(name, NO, _("Closed"), place.why_not, place.why_not)
+    if suit is None:
+        return Cell(name, NO, _("No profile"), _("none is made for such places"), place.reason)
+    if not suit.fits:
+        return _refused(name, suit)
+    if suit.memory is not None and suit.memory.is_tight:
+        return Cell(name, WARN, _("Tight"), starts_in(suit.start),
+                    _("There is room for one call of full length at a time."))
+    return Cell(name, OK, _("Fits"), starts_in(suit.start))
+
+
+def _refused(name: str, suit: Suit) -> Cell:
+    if suit.is_full:
+        return Cell(name, WARN, _("No room now"), suit.has, suit.why_not)
+    if suit.memory is not None and suit.profile.gpus and not suit.memory.fits:
+        return Cell(name, NO, _("%(size)s short") % {"size": gib(suit.memory.short)}, _("the GPUs are too small"), suit.why_not)
+    return Cell(name, NO, _("Doesn't fit"), suit.why_not, suit.why_not)
+
+
+def starts_in(start: Start) -> str:
+    return _("start in about %(time)s") % {"time": duration(start.seconds)}
+
+
+def duration(seconds: float) -> str:
+    """Rounded as people say it: 40 s, 6 min, 2 h."""
+    if seconds < MINUTES_FROM:
+        return ngettext("%(n)d s", "%(n)d s", max(1, round(seconds))) % {"n": max(1, round(seconds))}
+    minutes = round(seconds / 60)
+    if minutes < MINUTES_FROM:
+        return ngettext("%(n)d min", "%(n)d min", minutes) % {"n": minutes}
+    return ngettext("%(n)d h", "%(n)d h", round(minutes / 60)) % {"n": round(minutes / 60)}
+
+
+def why_so_long(start: Start) -> str:
+    """Where the figure comes from."""
+    if start.is_measured:
+        return _("Starts in about %(time)s, as the last ones did") % {"time": duration(start.seconds)}
+    return _("Starts in about %(time)s, by the size of its weights") % {"time": duration(start.seconds)}
+
+
+def price(per_hour: Decimal | None, currency: str) -> str:
+    """“” where nobody wrote a price down."""
+    return "" if per_hour is None else _("%(amount)s %(currency)s/hour") % {"amount": money(per_hour), "currency": currency}
