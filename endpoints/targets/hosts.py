@@ -37,6 +37,7 @@ from .base import (
     Step,
     TargetError,
 )
+from .engine_pages import fetch_pages
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,8 @@ class HostsTarget:
         nodes, need = hosts.room(self.cluster, endpoint_uid=spec.uid), _need(spec)
         devices = [device for node in nodes for device in node.devices]
         found = [memory_check(spec.wanted, model, {(device.memory_bytes, "") for device in devices})]
-        has_some = any(engine.revision == spec.wanted.number for engine in hosts.engines_of(self.cluster, [spec.uid]))
-        if has_some or rank(nodes, need):
+        if rank(nodes, need) or any(
+                engine.revision == spec.wanted.number for engine in hosts.engines_of(self.cluster, [spec.uid])):
             found.append(Check("room", True, _("There is a host with room for a replica.")))
         else:
             found.append(Check("room", False, refusal(nodes, need)))
@@ -214,6 +215,11 @@ class HostsTarget:
         """Why a missing replica can't be placed now, node by node."""
         need, nodes = _need(spec), hosts.room(self.cluster, endpoint_uid=spec.uid)
         return () if rank(nodes, need) else (Trouble(Cause.NO_ROOM, refusal(nodes, need)),)
+
+    def engine_pages(self, spec: Spec) -> list[str]:
+        """Of the engines that the portal reaches itself; those behind an agent's own connection tell it nothing."""
+        seen = map(_seen, hosts.engines_of(self.cluster, [spec.uid]))
+        return fetch_pages((one.url, one.token) for one in seen if one.url.startswith("http://"))
 
 
 def _need(spec: Spec) -> Need:

@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from endpoints.gateway.protocol import GatewayProtocol
 
+from .ending import tell_all
+
 KEEP_ALIVE_SECONDS = 75  # longer than proxies keep an idle connection (60 s), so that they close it and not we
 TUNNEL_MESSAGE_BYTES = 256 * 1024
 
@@ -35,6 +37,7 @@ class Server(uvicorn.Server):
             listener.close()
         for one in sockets or []:
             one.close()
+        tell_all()
         seconds = self.config.timeout_graceful_shutdown
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -23,6 +23,7 @@ from endpoints.targets.kubernetes.bundle import Bundle, key_of
 from endpoints.targets.kubernetes.drifting import find_drift, put_back
 from endpoints.targets.kubernetes.errors import misses_namespace
 from endpoints.targets.kubernetes.evidence import read_log
+from endpoints.targets.kubernetes.pages import pages_of_pods
 from endpoints.targets.kubernetes.planned import plan
 from endpoints.targets.kubernetes.secrets import shown
 from endpoints.targets.kubernetes.target import told
@@ -34,6 +35,7 @@ from portal.tenancy.models import Workspace
 from . import steps
 from .balancer import Balancers
 from .checks import checks_of
+from .engine import PORTS
 from .entrance import Doors
 from .evidence import HyperPodGatherer, pods_in
 from .look import observe
@@ -143,6 +145,12 @@ class HyperPodTarget:
     def measure(self, spec: Spec) -> Measured:
         with told():
             return measure(self._kube, self._here(spec))
+
+    def engine_pages(self, spec: Spec) -> list[str]:
+        here = self._here(spec)
+        with told():
+            pods = (pod.name for pod in pods_in(self._kube, here) if pod.ready)
+            return pages_of_pods(self._kube, here, pods, PORTS.get(here.wanted.engine, 0))
 
 
 def _workspace_of(spec: Spec) -> Workspace:

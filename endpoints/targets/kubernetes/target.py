@@ -26,10 +26,12 @@ from portal.tenancy.models import Workspace
 from . import steps
 from .bundle import Bundle, kinds_of
 from .drifting import find_drift, put_back
+from .engine import PORT
 from .errors import misses_namespace, target_error
 from .evidence import Gatherer, pods_of, read_log, replica_of
 from .facts import facts_of
 from .look import observe
+from .pages import pages_of_pods
 from .place import PlaceView
 from .planned import plan
 from .render import render
@@ -122,6 +124,10 @@ class KubernetesTarget:
     def evidence(self, spec: Spec, *, deep: bool = True) -> Evidence:
         with told():
             return Gatherer(self._kube, self.cluster, spec).gather(deep=deep, routed=bool(self._place.gateway))
+
+    def engine_pages(self, spec: Spec) -> list[str]:
+        with told():
+            return pages_of_pods(self._kube, spec, (pod.metadata.name for pod in pods_of(self._kube, spec)), PORT)
 
 
 def _workspace_of(spec: Spec) -> Workspace:
