@@ -59,12 +59,17 @@ class MemorySum:
         return self.fits and self.calls < 2
 
 
-def gpu_sum(revision: RevisionSpec, model: ModelFacts, device: str, total: int, taken: int = 0) -> MemorySum | None:
-    """On one of the revision's GPUs; None where the model's architecture or weights are not known."""
+def gpu_sum(
+    revision: RevisionSpec, model: ModelFacts, device: str, total: int, taken: int = 0, *, in_part: bool = False,
+) -> MemorySum | None:
+    """On one of the revision's GPUs; None where the model's architecture or weights are not known.
+
+    `in_part`: several replicas may share the GPU, each held to what it claims.
+    """
     shape = model.shape
     if shape is None or not revision.weights_bytes or not total:
         return None
-    found = fit_of(_held_to_its_part(revision, total), shape, total, model.context_tokens)
+    found = fit_of(_held_to_its_part(revision, total) if in_part else revision, shape, total, model.context_tokens)
     context = context_of(revision, model)
     return MemorySum(
         device, revision.resources.gpus * revision.resources.nodes, total, taken, found.budget, found.weights, found.overhead,

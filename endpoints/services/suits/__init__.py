@@ -4,6 +4,7 @@ What a place itself says comes with the plan (`plan`), for the one that was chos
 """
 
 from .find import cost_of, currency, limits_for, starts_of, suits, suits_of
-from .values import PlaceSuits, Start, Starts, Suit
+from .values import Barrier, PlaceSuits, Start, Starts, Suit
 
-__all__ = ["PlaceSuits", "Start", "Starts", "Suit", "cost_of", "currency", "limits_for", "starts_of", "suits", "suits_of"]
+__all__ = ["Barrier", "PlaceSuits", "Start", "Starts", "Suit", "cost_of", "currency", "limits_for", "starts_of",
+           "suits", "suits_of"]

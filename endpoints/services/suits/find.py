@@ -29,7 +29,7 @@ from portal.tenancy.models import Workspace
 from ..quota import Standing, standings
 from ..specs import revision_view
 from .kinds import in_cluster, on_hosts, on_sagemaker, part_of
-from .values import PlaceSuits, Start, Starts, Suit
+from .values import Barrier, PlaceSuits, Start, Starts, Suit
 
 STARTS_READ, STARTS_COUNTED = 300, 5
 LOST = (Reach.AUTH_FAILED, Reach.TLS_FAILED, Reach.UNREACHABLE)
@@ -147,7 +147,8 @@ def _suit(known: _Known, place: Cluster, profile: Profile) -> Suit:
         return Suit(profile, 0, error.message, Start(profile.start_seconds, False))
     found = Suit(profile, None, "", known.start(place, profile, revision))
     if _lacks_token(profile) and not known.is_near(place, profile):
-        return replace(found, replicas=0, why_not=_("The model is gated: its hub asks for a token. Enter one at the artifact."))
+        return replace(found, replicas=0, barrier=Barrier.ACCESS, why_not=_(
+            "The model is gated: its hub asks for a token. Enter one at the artifact."))
     if place.kind == ClusterKind.HOSTS:
         return on_hosts(known.rooms[place.pk], revision, found)
     if place.kind == ClusterKind.SAGEMAKER:

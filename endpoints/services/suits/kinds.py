@@ -21,7 +21,7 @@ from models_catalog.choices import ON_HOSTS, ArtifactKind
 from models_catalog.models import Profile
 from models_catalog.sizing import Shape
 
-from .values import Suit
+from .values import Barrier, Suit
 
 REASONS, INSTANCES = 3, 12
 TYPE_LABEL = "node.kubernetes.io/instance-type"
@@ -34,7 +34,7 @@ def _facts(profile: Profile) -> ModelFacts:
 
 def on_hosts(nodes: Sequence[NodeRoom], revision: RevisionSpec, suit: Suit) -> Suit:
     if revision.artifact_kind not in ON_HOSTS:
-        return replace(suit, replicas=0, why_not=_("An agent can't load weights of this kind."))
+        return replace(suit, replicas=0, barrier=Barrier.WEIGHTS, why_not=_("An agent can't load weights of this kind."))
     needed = revision.resources
     need = Need(needed.cpu_millis, needed.memory_bytes, needed.gpus, needed.gpu_memory_bytes, (), revision.release)
     devices = [device for node in nodes for device in node.devices]
@@ -42,10 +42,23 @@ def on_hosts(nodes: Sequence[NodeRoom], revision: RevisionSpec, suit: Suit) -> S
     count = sum(replicas_on(node, need) for node in nodes)
     has = _gpus_free(sum(node.devices_free for node in nodes if node.ready), len(devices)) if needed.gpus else _(
         "%(memory)s of memory free") % {"memory": gib(sum(max(node.memory_free, 0) for node in nodes if node.ready))}
+    found = replace(suit, replicas=count, has=has, memory=memory)
     too_small = needed.gpus > 0 and memory is not None and not memory.fits
-    reason = _too_small(memory) if memory is not None and too_small else "" if count else refusal(nodes, need)
-    return replace(suit, replicas=count, why_not=reason, has=has, memory=memory,
-                   is_full=bool(reason) and not too_small and any(_could_take(node, need) for node in nodes))
+    if count and not too_small:
+        return found
+    if not nodes:
+        return replace(found, why_not=refusal(nodes, need))
+    return _refused(found, refusal(nodes, need), bool(devices), any(_could_take(node, need) for node in nodes))
+
+
+def _refused(suit: Suit, no_room: str, has_gpus: bool, could: bool) -> Suit:
+    """Why it has no room: for want of any GPU, of memory, or only now, since others are there (`could`)."""
+    memory, needs_gpus = suit.memory, suit.profile.gpus > 0
+    if needs_gpus and not has_gpus:
+        return replace(suit, barrier=Barrier.GPU, has="", why_not=_("The profile wants a GPU, and there is none."))
+    if needs_gpus and memory is not None and not memory.fits:
+        return replace(suit, replicas=0, why_not=_too_small(memory))
+    return replace(suit, why_not=no_room, is_full=could)
 
 
 def _could_take(node: NodeRoom, need: Need) -> bool:
@@ -64,7 +77,8 @@ def _on_a_device(nodes: Sequence[NodeRoom], need: Need, revision: RevisionSpec, 
         (device for node in nodes for device in node.devices), key=lambda device: device.memory_bytes, default=None)
     if device is None:
         return None
-    return gpu_sum(revision, model, device.model, device.memory_bytes, device.memory_bytes - device.free_bytes)
+    return gpu_sum(revision, model, device.model, device.memory_bytes, device.memory_bytes - device.free_bytes,
+                   in_part=True)
 
 
 def _too_small(memory: MemorySum) -> str:
@@ -83,8 +97,8 @@ def in_cluster(place: Cluster, nodes: Sequence[NodeView], revision: RevisionSpec
     if revision.artifact_kind == ArtifactKind.JUMPSTART:
         return suit
     if not revision.image or "{" in revision.image:
-        return replace(suit, replicas=0, why_not=_("Engine release %(release)s has no container image.") % {
-            "release": revision.release})
+        return replace(suit, replicas=0, barrier=Barrier.IMAGE, why_not=_(
+            "Engine release %(release)s has no container image.") % {"release": revision.release})
     if not nodes:
         return suit
     reasons = {node.name: why_not(revision, node) for node in nodes}
@@ -93,11 +107,12 @@ def in_cluster(place: Cluster, nodes: Sequence[NodeView], revision: RevisionSpec
         revision.resources.gpus) else _("%(memory)s of memory free") % {
             "memory": gib(sum(max(node.memory_free, 0) for node in nodes if node.ready))}
     memory = _on_a_node([node for node in nodes if not reasons[node.name]] or nodes, revision, _facts(suit.profile))
-    too_small = revision.resources.gpus > 0 and memory is not None and not memory.fits
-    count = pods // revision.resources.nodes
-    reason = _too_small(memory) if memory is not None and too_small else "" if count else _no_room(reasons)
-    return replace(suit, replicas=count, why_not=reason, has=has, memory=memory, is_full=bool(reason) and not too_small and any(
-        node.gpus >= revision.resources.gpus and not node.simulated for node in nodes))
+    count, too_small = pods // revision.resources.nodes, revision.resources.gpus > 0 and memory is not None and not memory.fits
+    found = replace(suit, replicas=count, has=has, memory=memory)
+    if count and not too_small:
+        return found
+    could = any(node.gpus >= revision.resources.gpus and not node.simulated for node in nodes)
+    return _refused(found, _no_room(reasons), any(node.gpus for node in nodes), could)
 
 
 def _on_a_node(nodes: Sequence[NodeView], revision: RevisionSpec, model: ModelFacts) -> MemorySum | None:
@@ -141,8 +156,8 @@ def on_sagemaker(place: Cluster, revision: RevisionSpec, suit: Suit) -> Suit:
     side: AwsPlace | None = getattr(place, "aws", None)
     region, need = side.region if side else "", revision.resources
     if ".dkr.ecr." not in revision.image:
-        return replace(suit, replicas=0, why_not=_("SageMaker takes images of Amazon ECR only, and release %(release)s has "
-                                                   "none.") % {"release": revision.release})
+        return replace(suit, replicas=0, barrier=Barrier.IMAGE, why_not=_(
+            "SageMaker takes images of Amazon ECR only, and release %(release)s has none.") % {"release": revision.release})
     facts = _facts(suit.profile)
     found = [kind for kind in fitting(need.gpus, need.gpu_memory_bytes, region=region, memory_bytes=need.memory_bytes)
              if _holds(revision, facts, kind)][:INSTANCES]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 
 from django.utils.translation import gettext as _
 
@@ -12,6 +13,16 @@ from models_catalog.models import Profile
 
 # By place and profile, in seconds.
 Starts = Mapping[tuple[int, int], int]
+
+
+class Barrier(StrEnum):
+    """What keeps a profile out for good, where it is not the size of the memory."""
+
+    NONE = ""
+    ACCESS = "access"    # the hub gives the weights to those with a token only
+    WEIGHTS = "weights"  # such places can't load weights of this kind
+    IMAGE = "image"      # the engine release has no image for such places
+    GPU = "gpu"          # there is no GPU
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class Suit:
     instances: tuple[str, ...] = ()
     per_hour: Decimal | None = None
     is_full: bool = False
+    barrier: Barrier = Barrier.NONE
     memory: MemorySum | None = None
 
     @property

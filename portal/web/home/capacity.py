@@ -63,8 +63,7 @@ class Share:
     def words(self) -> str:
         said = {"free": _grouped(self.free), "total": _grouped(self.total or 0), "ours": self.ours}
         if self.total is None:
-            return ngettext("%(ours)d instance of ours, more start when they are wanted",
-                            "%(ours)d instances of ours, more start when they are wanted", self.ours) % said
+            return ngettext("%(ours)d instance of ours", "%(ours)d instances of ours", self.ours) % said
         if not self.total:
             return _("no machine there yet")
         return _("%(free)s of %(total)s GiB free") % said if self.in_gib else _("%(free)s of %(total)s GPUs free") % said
@@ -91,7 +90,7 @@ def shares_of(places: Sequence[Cluster], mine: QuerySet[Endpoint]) -> list[Share
     return [_of_hosts(place, rooms[place.pk], *claimed[place.pk]) if place.kind == ClusterKind.HOSTS
             else _of_cluster(place, [node for node, _room in rooms[place.pk]], wished[place.pk][1])
             if place.kind in KUBERNETES_KINDS
-            else _share(place, "", None, ours=wished[place.pk][0]) for place in places]
+            else _share(place, _("starts more when they are wanted"), None, ours=wished[place.pk][0]) for place in places]
 
 
 def _claimed(places: Sequence[Cluster], mine: QuerySet[Endpoint]) -> dict[int, tuple[int, int]]:

@@ -82,7 +82,8 @@ class Month:
     @property
     def days(self) -> list[str]:
         """What is written below the chart."""
-        return [date_format(day, "MONTH_DAY_FORMAT") for day in (self.span.days[0], self.span.today, self.span.days[-1])]
+        days = self.span.days
+        return [date_format(day, "MONTH_DAY_FORMAT") for day in (days[0], days[len(days) // 2], days[-1])]
 
     @property
     def words(self) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.contrib.humanize.templatetags.humanize import apnumber
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -41,7 +43,7 @@ class Need:
 def title_of(count: int, endpoints: int) -> str:
     """The page's title, made from what it shows."""
     if count:
-        return ngettext("One thing needs you", "%(n)d things need you", count) % {"n": count}
+        return capfirst(ngettext("%(n)s thing needs you", "%(n)s things need you", count) % {"n": apnumber(count)})
     return _("All is well") if endpoints else _("Nothing runs yet")
 
 

@@ -19,6 +19,7 @@ from endpoints.services.hourly import cost_per_hour
 from endpoints.services.route_traffic import COUNTERS, MINUTE, minute_of, sample_of
 from endpoints.states import Status
 
+from ..models.cells import time_of
 from .drawing import Spark, spark
 
 SHOWN, MOST_URGENT = 10, 21
@@ -45,11 +46,7 @@ class Row:
     @property
     def waits(self) -> str:
         """The time within which nineteen of twenty calls have their first token."""
-        if self.first_token is None:
-            return "–"
-        if self.first_token < 1:
-            return _("%(n)s ms") % {"n": number_format(self.first_token * 1000, 0)}
-        return _("%(n)s s") % {"n": number_format(self.first_token, 2)}
+        return "–" if self.first_token is None else time_of(self.first_token)
 
     @property
     def per_hour(self) -> str:

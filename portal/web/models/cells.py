@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.utils.formats import number_format
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from clusters.instances import money
 from endpoints.planning.storage import gib
-from endpoints.services.suits import PlaceSuits, Start, Suit
+from endpoints.services.suits import Barrier, PlaceSuits, Start, Suit
 
 OK, WARN, NO = "ok", "warn", "no"
-MINUTES_FROM = 90
+MINUTES_FROM, TENS_FROM = 90, 20
+BARRIERS: dict[Barrier, tuple[str | Promise, str | Promise]] = {
+    Barrier.ACCESS: (gettext_lazy("No token"), gettext_lazy("its hub asks for one")),
+    Barrier.WEIGHTS: (gettext_lazy("Can't load"), gettext_lazy("its weights lie where the place can't get them")),
+    Barrier.IMAGE: (gettext_lazy("No image"), gettext_lazy("its engine has none for such places")),
+    Barrier.GPU: (gettext_lazy("Needs a GPU"), gettext_lazy("there is none")),
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,9 @@ def cell_of(place: PlaceSuits, suit: Suit | None = None) -> Cell:
 
 
 def _refused(name: str, suit: Suit) -> Cell:
+    if suit.barrier:
+        word, note = BARRIERS[suit.barrier]
+        return Cell(name, NO, str(word), str(note), suit.why_not)
     if suit.is_full:
         return Cell(name, WARN, _("No room now"), suit.has, suit.why_not)
     if suit.memory is not None and suit.profile.gpus and not suit.memory.fits:
@@ -57,11 +68,20 @@ def starts_in(start: Start) -> str:
 def duration(seconds: float) -> str:
     """Rounded as people say it: 40 s, 6 min, 2 h."""
     if seconds < MINUTES_FROM:
-        return ngettext("%(n)d s", "%(n)d s", max(1, round(seconds))) % {"n": max(1, round(seconds))}
+        exact = max(1, round(seconds))
+        shown = exact if exact < TENS_FROM else round(exact, -1)
+        return ngettext("%(n)d s", "%(n)d s", shown) % {"n": shown}
     minutes = round(seconds / 60)
     if minutes < MINUTES_FROM:
         return ngettext("%(n)d min", "%(n)d min", minutes) % {"n": minutes}
     return ngettext("%(n)d h", "%(n)d h", round(minutes / 60)) % {"n": round(minutes / 60)}
+
+
+def time_of(seconds: float) -> str:
+    """A time that was measured: 310 ms, 1.24 s."""
+    if seconds < 1:
+        return _("%(n)s ms") % {"n": number_format(seconds * 1000, 0)}
+    return _("%(n)s s") % {"n": number_format(seconds, 2)}
 
 
 def why_so_long(start: Start) -> str:
@@ -69,6 +89,12 @@ def why_so_long(start: Start) -> str:
     if start.is_measured:
         return _("Starts in about %(time)s, as the last ones did") % {"time": duration(start.seconds)}
     return _("Starts in about %(time)s, by the size of its weights") % {"time": duration(start.seconds)}
+
+
+def amount(price: Decimal) -> str:
+    """A price of tokens, without zeros that say nothing: 0.20, 0.004."""
+    digits = max(2, -int(price.normalize().as_tuple().exponent))
+    return number_format(price, digits, force_grouping=True)
 
 
 def price(per_hour: Decimal | None, currency: str) -> str:

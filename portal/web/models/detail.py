@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from endpoints.models import Endpoint, TokenPrice
+from endpoints.loadtests.states import RunState
+from endpoints.models import Endpoint, LoadTest, TokenPrice
 from endpoints.services.suits import PlaceSuits, Suit, currency, starts_of, suits_of
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import CatalogModel, EulaAcceptance, Profile
@@ -19,12 +21,12 @@ from portal.tenancy.errors import NotFound
 from portal.tenancy.models import Workspace
 
 from . import cells
-from .cells import Cell, cell_of, price, why_so_long
+from .cells import Cell, amount, cell_of, price, time_of, why_so_long
 from .drawing import Bar, Line, bar_of, device_of, lines_of, room_of
 from .filters import language_name
 from .listing import places_of, prices_of, profiles_for
 
-MOST_ENDPOINTS = 8
+MOST_ENDPOINTS, MOST_RUNS = 8, 50
 HUB = "https://huggingface.co/"
 # Where the texts of licences without conditions of their own are.
 TEXTS = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0", "MIT": "https://opensource.org/license/mit"}
@@ -50,6 +52,16 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What the last load test of an endpoint with this profile found."""
+
+    run: LoadTest
+    tokens: str
+    first: str
+    where: str
+
+
+@dataclass(frozen=True)
 class ProfileRow:
     """A profile, what it asks for, and its arguments as one would type them."""
 
@@ -58,6 +70,7 @@ class ProfileRow:
     context: int | None
     arguments: str
     is_shown: bool
+    measured: Measured | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,14 @@ class Detail:
     @property
     def languages(self) -> str:
         return ", ".join(map(language_name, self.model.languages))
+
+    @property
+    def costs(self) -> str:
+        """What a million tokens cost, "" where they have no price."""
+        if self.price is None:
+            return ""
+        return _("%(prompt)s in, %(answer)s out for 1 M tokens, %(currency)s") % {
+            "prompt": amount(self.price.prompt), "answer": amount(self.price.completion), "currency": currency()}
 
     @property
     def answer(self) -> str:
@@ -109,7 +130,8 @@ def detail_of(workspaces: QuerySet[Workspace], slug: str, profile: str, place: s
         (fit for fit in fits if fit.bar), None)
     memory = shown.suit.memory if shown and shown.suit else None
     serving = Endpoint.objects.for_workspaces(workspaces).filter(wanted__profile__model=model).with_places()
-    rows = [_profile_row(each, chosen) for each in profiles[model.pk]]
+    measured = _measured(workspaces, [each.slug for each in profiles[model.pk]])
+    rows = [_profile_row(each, chosen, measured.get(each.slug)) for each in profiles[model.pk]]
     return Detail(
         model, rows, fits, shown, list(lines_of(memory)) if memory else [],
         list(serving[:MOST_ENDPOINTS]), prices_of(workspaces, [model.pk]).get(model.pk), chosen,
@@ -137,7 +159,7 @@ def _cell(place: PlaceSuits, suit: Suit | None, chosen: str) -> Cell:
     return cell_of(place, suit)
 
 
-def _profile_row(profile: Profile, chosen: str) -> ProfileRow:
+def _profile_row(profile: Profile, chosen: str, measured: Measured | None) -> ProfileRow:
     words = {"gpus": profile.gpus, "nodes": profile.nodes, "cpus": f"{profile.cpu_millis / 1000:g}",
              "memory": round(profile.memory_bytes / 1024**3)}
     if profile.nodes > 1:
@@ -148,7 +170,20 @@ def _profile_row(profile: Profile, chosen: str) -> ProfileRow:
     else:
         needs = _("%(cpus)s CPUs, %(memory)d GiB") % words
     context = profile.arguments.get("max-model-len") or profile.model.context_tokens
-    return ProfileRow(profile, needs, context, _typed(profile), profile.slug == chosen)
+    return ProfileRow(profile, needs, context, _typed(profile), profile.slug == chosen, measured)
+
+
+def _measured(workspaces: QuerySet[Workspace], profiles: Sequence[str]) -> dict[str, Measured]:
+    """By profile, the newest run of these workspaces that came to its end."""
+    runs = LoadTest.objects.for_workspaces(workspaces).filter(state=RunState.DONE, facts__profile__in=profiles)
+    found: dict[str, Measured] = {}
+    for run in runs.for_lists().order_by("-id")[:MOST_RUNS]:
+        first = run.summary.get("first", {}).get("p95")
+        if first is not None:
+            found.setdefault(run.facts["profile"], Measured(
+                run, number_format(run.summary["tokens_per_second"], 0, force_grouping=True), time_of(first),
+                ", ".join(run.facts.get("places", ()))))
+    return found
 
 
 def _typed(profile: Profile) -> str:

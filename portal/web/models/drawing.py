@@ -70,7 +70,8 @@ def label_of(memory: MemorySum) -> str:
 def device_of(memory: MemorySum) -> str:
     if memory.is_cpu:
         return _("%(machine)s, %(size)s of memory") % {"machine": memory.device, "size": gib(memory.total)}
-    return _("%(count)d × %(device)s, %(size)s each") % {
+    words = _("%(count)d × %(device)s, %(size)s each") if memory.count > 1 else _("%(count)d × %(device)s, %(size)s")
+    return words % {
         "count": memory.count, "device": memory.device or _("GPU"), "size": gib(memory.total)}
 
 

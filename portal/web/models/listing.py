@@ -17,7 +17,7 @@ from endpoints.services.suits import PlaceSuits, starts_of, suits_of
 from models_catalog.models import CatalogModel, Profile
 from portal.tenancy.models import Workspace
 
-from .cells import Cell, cell_of
+from .cells import Cell, amount, cell_of
 from .filters import Chip, Entry, Filters, Option, chips_of, options_of
 
 PAGE, MOST_PLACES, COLUMNS = 25, 12, 4
@@ -28,6 +28,11 @@ class Row:
     model: CatalogModel
     cells: list[Cell]
     price: TokenPrice | None
+
+    @property
+    def costs(self) -> str:
+        """A million tokens in, and out."""
+        return f"{amount(self.price.prompt)}, {amount(self.price.completion)}" if self.price else "–"
 
 
 @dataclass(frozen=True)
