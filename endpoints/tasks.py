@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import Task, shared_task
+from celery.signals import worker_shutting_down
 
 from clusters.drivers.kube_errors import KubeError
 from clusters.models import Cluster
 
 from . import services
 from .models import Endpoint
-from .services import alert_sending, alert_watch, canaries, usage, vllmclusters
+from .services import alert_sending, alert_watch, canaries, loadtest_run, usage, vllmclusters
 from .targets.base import TargetError
 
 
@@ -97,3 +100,20 @@ def watch_limits() -> None:
 @shared_task
 def send_delivery(delivery_id: int) -> None:
     alert_sending.send(delivery_id)
+
+
+@shared_task(acks_late=False, soft_time_limit=720, time_limit=750)
+def run_load_test(load_test_id: int) -> None:
+    """Takes as long as the run, ten minutes at most and what its last answers need. A second copy finds it taken."""
+    loadtest_run.run(load_test_id)
+
+
+@shared_task
+def sweep_load_tests() -> None:
+    loadtest_run.sweep()
+
+
+@worker_shutting_down.connect
+def end_load_tests(**_said: Any) -> None:
+    """A worker that is told to end does not wait ten minutes for its runs."""
+    loadtest_run.stopping.set()

@@ -15,6 +15,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
+from . import sign_in
 from .logs import logging_config
 from .startup import Safety, is_loopback, refuse_unsafe
 
@@ -60,6 +61,13 @@ PORTAL_GATEWAY_ADMIN_BIND = env.str("PORTAL_GATEWAY_ADMIN_BIND", "127.0.0.1")
 PORTAL_GATEWAY_ADMIN_PORT = env.int("PORTAL_GATEWAY_ADMIN_PORT", 8002)
 PORTAL_GATEWAY_TUNNEL_PORT = env.int("PORTAL_GATEWAY_TUNNEL_PORT", 0)
 PORTAL_GATEWAY_DRAIN_SECONDS = env.float("PORTAL_GATEWAY_DRAIN_SECONDS", 120.0)
+# Load tests: how many run at once here (0: none may be started), what each may do at most, and where they call.
+PORTAL_LOAD_TESTS_AT_ONCE = env.int("PORTAL_LOAD_TESTS_AT_ONCE", 2)
+PORTAL_LOAD_TEST_RATE = env.float("PORTAL_LOAD_TEST_RATE", 50.0)
+PORTAL_LOAD_TEST_CALLERS = env.int("PORTAL_LOAD_TEST_CALLERS", 128)
+PORTAL_LOAD_TEST_SECONDS = min(env.int("PORTAL_LOAD_TEST_SECONDS", 600), 600)
+PORTAL_LOAD_TEST_TOKENS = env.int("PORTAL_LOAD_TEST_TOKENS", 2_000_000)
+PORTAL_LOAD_TEST_URL = env.str("PORTAL_LOAD_TEST_URL", "").rstrip("/")
 # Networks that are not of the internet and to which tenants' webhooks may go all the same.
 PORTAL_WEBHOOK_NETWORKS = [ip_network(text) for text in env.list("PORTAL_WEBHOOK_NETWORKS", default=[])]
 # "" sends no mail.
@@ -82,7 +90,7 @@ refuse_unsafe(Safety(
 PORTAL_ONLY_GATEWAY = env.bool("PORTAL_ONLY_GATEWAY", False)
 PAGES = [
     "unfold", "unfold.contrib.filters", "unfold.contrib.import_export", "django.contrib.admin", "import_export", "csp", "ninja",
-    "portal.web",
+    *sign_in.APPS, "portal.web",
 ]
 INSTALLED_APPS = [
     *([] if PORTAL_ONLY_GATEWAY else PAGES),
@@ -103,6 +111,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    *sign_in.MIDDLEWARE,
 ]
 ROOT_URLCONF = "portal.urls"
 ASGI_APPLICATION = "portal.asgi.application"
@@ -174,6 +183,7 @@ CELERY_BEAT_SCHEDULE = {
     "alerts": {"task": "endpoints.tasks.watch_limits", "schedule": 60.0, "options": {"expires": 50}},
     "aws-accounts": {"task": "clusters.tasks.look_at_aws_accounts", "schedule": 300.0, "options": {"expires": 240}},
     "usage": {"task": "endpoints.tasks.forget_usage", "schedule": 3600.0, "options": {"expires": 600}},
+    "load-tests": {"task": "endpoints.tasks.sweep_load_tests", "schedule": 5.0, "options": {"expires": 10}},
     "forget": {"task": "portal.tenancy.tasks.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -182,8 +192,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
+vars().update(sign_in.sign_in_settings(env, secret))
+# Who must have a second factor; "" leaves it to each person.
+PORTAL_SECOND_FACTOR = sign_in.one_of("PORTAL_SECOND_FACTOR", env.str("PORTAL_SECOND_FACTOR", ""), sign_in.WHO_MUST)
+# Whose first sign-in with the company's account makes one here: mail domains, or "*"; and what such newcomers get.
+PORTAL_OIDC_DOMAINS = [domain.lower() for domain in env.list("PORTAL_OIDC_DOMAINS", default=[])]
+PORTAL_OIDC_WORKSPACE = env.str("PORTAL_OIDC_WORKSPACE", "")
+PORTAL_OIDC_ROLE = sign_in.one_of("PORTAL_OIDC_ROLE", env.str("PORTAL_OIDC_ROLE", "viewer"), sign_in.NEWCOMERS_ROLES)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
@@ -202,13 +217,15 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
+# The proxy in front says with its headers who calls and by which scheme.
+PORTAL_BEHIND_PROXY = env.bool("PORTAL_BEHIND_PROXY", False)
 _https = PORTAL_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"portal_session_{PORTAL_PORT}", f"portal_csrf_{PORTAL_PORT}"
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL] if _https else []
 SECURE_SSL_REDIRECT = _https and not is_loopback(urlsplit(PORTAL_URL).hostname or "")
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("PORTAL_BEHIND_PROXY", False) else None
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PORTAL_BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31536000 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
 SECURE_REFERRER_POLICY = "same-origin"
