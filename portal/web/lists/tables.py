@@ -1,14 +1,13 @@
-"""Tables to take away, for spreadsheets: no cell is taken for a formula, and CSV goes out line by line."""
+"""Tables to take away, for spreadsheets, in which no cell is taken for a formula."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from django.http import HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http import HttpResponse
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -26,26 +25,17 @@ def plain(cell: Cell) -> Cell:
     return f"'{text}" if text.lstrip(" ").startswith(FORMULAS) or text.startswith(FORMULAS) else text
 
 
-class _Line:
-    """A file whose content is the last line that was written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> HttpResponseBase:
-    writer = csv.writer(_Line())
-
-    def lines() -> Iterator[str]:
-        yield "\ufeff"  # so that spreadsheets read Chinese and Korean
-        yield writer.writerow(head)
-        for row in rows:
-            yield writer.writerow([f"{cell:f}" if isinstance(cell, Decimal) else plain(cell) for cell in row])
-
-    return _named(StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8"), f"{name}.csv")
+def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> HttpResponse:
+    """All of it at once, so `rows` must be bounded: an answer in pieces would hold a thread for as long as it is read."""
+    text = io.StringIO("\ufeff", newline="")  # the mark lets spreadsheets read Chinese and Korean
+    text.seek(0, io.SEEK_END)
+    writer = csv.writer(text)
+    writer.writerow(head)
+    writer.writerows([f"{cell:f}" if isinstance(cell, Decimal) else plain(cell) for cell in row] for row in rows)
+    return _named(HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8"), f"{name}.csv")
 
 
-def xlsx_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> HttpResponseBase:
+def xlsx_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> HttpResponse:
     """One sheet, with the head kept in view. Text is written as text, figures as figures."""
     # It takes 15 MB, which processes that export nothing need not have.
     from openpyxl import Workbook  # type: ignore[import-untyped]
@@ -61,6 +51,6 @@ def xlsx_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) 
     return _named(HttpResponse(file.getvalue(), content_type=XLSX), f"{name}.xlsx")
 
 
-def _named(answer: HttpResponseBase, name: str) -> HttpResponseBase:
+def _named(answer: HttpResponse, name: str) -> HttpResponse:
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -84,7 +83,7 @@ def _files(visit: Visit) -> list[tuple[str, str]]:
 
 @require_safe
 @page
-def table(visit: Visit) -> HttpResponseBase:
+def table(visit: Visit) -> HttpResponse:
     """The same with a line for each day and subject, as `format` csv or xlsx. Raises Invalid for too many lines."""
     wanted = read(visit)
     sums = sums_of(rows_of(visit, wanted), wanted.grouped_by)
