@@ -34,4 +34,4 @@ file_broker.install()
 app = Celery("portal")
 app.Task.Strategy = "portal.celery:only_tasks"
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["portal.tenancy", "clusters", "models_catalog", "endpoints"])
+app.autodiscover_tasks(["portal.tenancy", "clusters", "models_catalog", "endpoints", "portal.web"])

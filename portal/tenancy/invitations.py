@@ -155,6 +155,12 @@ def accept(user: User, invitation: Invitation) -> Membership:
     return member
 
 
+def is_invited(mail: str) -> bool:
+    """Whether somebody wants the person with this address in a workspace."""
+    rows = Invitation.objects.open().select_related("workspace", "invited_by").filter(mail=mail.lower())
+    return any(map(_still_granted, rows))
+
+
 def has_account(invitation: Invitation) -> bool:
     """Whether the invited person signs in rather than makes an account."""
     return User.objects.filter(email__iexact=invitation.mail).exists()

@@ -74,9 +74,17 @@ def take_back(ids: Iterable[int]) -> None:
 
 
 @retry_tx
-def forget(rule: Rule) -> None:
-    """Begin to count anew, after a right password."""
-    Try.objects.filter(subject=rule.subject).delete()
+def mark(rule: Rule, now: datetime | None = None) -> None:
+    """Keep in mind that this happened; once is enough."""
+    at = now or timezone.now()
+    if not Try.objects.filter(subject=rule.subject).update(at=at):
+        Try.objects.create(subject=rule.subject, at=at)
+
+
+def has(rule: Rule, now: datetime | None = None) -> bool:
+    """Whether it happened within the rule's time."""
+    since = (now or timezone.now()) - timedelta(seconds=rule.seconds)
+    return Try.objects.filter(subject=rule.subject, at__gt=since).exists()
 
 
 def forget_old(now: datetime | None = None) -> int:

@@ -6,3 +6,8 @@ class WebConfig(AppConfig):
     name = "portal.web"
     label = "web"
     verbose_name = _("Tenant's portal")
+
+    def ready(self) -> None:
+        from .account import journal  # models are there from now on
+
+        journal.follow()

@@ -30,10 +30,10 @@ class Window:
         self.page.goto(self.address + path)
 
     def sign_in(self, name: str) -> None:
-        self.open("/admin/login/")
-        self.page.fill("input[name=username]", name)
-        self.page.fill("input[name=password]", f"{name}-Secret-1")
-        self.page.click("button[type=submit]")
+        self.open("/account/login/?next=/admin/")
+        self.page.fill("#login", name)
+        self.page.fill("#password", f"{name}-Secret-1")
+        self.page.press("#password", "Enter")
         self.page.wait_for_url(f"{self.address}/admin/")
 
     def shot(self, name: str) -> None:
@@ -64,7 +64,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def window(browser: Browser, live_server: Any, settings: Any, request: pytest.FixtureRequest) -> Iterator[Window]:
     settings.STORAGES = STORAGES
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, **getattr(request, "param", {}))
+    context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **getattr(request, "param", {})})
     made = Window(context.new_page(), live_server.url)
     made.page.on("pageerror", lambda error: made.faults.append(str(error)))
     made.page.on("console", lambda message: made.faults.append(message.text) if message.type == "error" else None)

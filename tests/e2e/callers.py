@@ -58,11 +58,11 @@ class Caller:
                              http_client=self.client)
 
     def sign_in(self, name: str, password: str) -> None:
-        form = self.client.get("/admin/login/").text
+        form = self.client.get("/account/login/").text
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
         assert token is not None, form
-        answer = self.client.post("/admin/login/", data={
-            "username": name, "password": password, "csrfmiddlewaretoken": token[1], "next": "/admin/"})
+        answer = self.client.post("/account/login/", data={
+            "login": name, "password": password, "csrfmiddlewaretoken": token[1], "next": "/admin/"})
         assert answer.status_code == 200, answer.text
         csrf = next(cookie.value for cookie in self.client.cookies.jar if "csrf" in cookie.name)
         self.client.headers["X-CSRFToken"] = csrf or ""

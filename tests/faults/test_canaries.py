@@ -48,7 +48,7 @@ def test_no_file_of_a_running_portal_holds_a_secret(portal: Processes, world: Wo
         assert caller.post("/v1/chat/completions", json={"model": "x", "messages": []}).status_code in (403, 404)
         assert caller.get(f"/v1/models?key={TYPED}", headers={"authorization": f"Bearer {TYPED}"}).status_code == 401
         assert caller.post("/api/v1/endpoints", json={"workspace": TYPED, "password": PASSWORD}).status_code == 422
-        assert caller.post("/admin/login/", data={"username": "alice", "password": PASSWORD}).status_code == 403
+        assert caller.post("/account/login/", data={"login": "alice", "password": PASSWORD}).status_code == 403
     assert portal.deploy(world, "chat").status_code == 202
     portal.worker()
     portal.beat()

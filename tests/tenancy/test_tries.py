@@ -53,9 +53,16 @@ def test_one_rule_that_refuses_refuses_all() -> None:
 def test_a_right_try_is_taken_back() -> None:
     for _ in range(10):
         tries.take_back(at(0))
-    at(0)
-    tries.forget(RULE)
     assert not Try.objects.exists()
+
+
+def test_what_happened_is_kept_in_mind_for_its_time() -> None:
+    assert not tries.has(RULE, NOW)
+    for _ in range(2):
+        tries.mark(RULE, NOW)
+    assert Try.objects.count() == 1
+    assert tries.has(RULE, NOW + timedelta(seconds=299))
+    assert not tries.has(RULE, NOW + timedelta(seconds=301))
 
 
 def test_subjects_name_nobody() -> None:

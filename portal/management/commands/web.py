@@ -17,4 +17,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, drain: float, **options: Any) -> None:
         server("portal.asgi:application", drain, host=settings.PORTAL_BIND, port=settings.PORTAL_PORT,
-               proxy_headers=True).run()
+               proxy_headers=settings.PORTAL_BEHIND_PROXY).run()
