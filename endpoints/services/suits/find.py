@@ -15,9 +15,9 @@ from clusters.models import AwsPlace, Cluster, KubernetesAccess, Node
 from clusters.states import AWS_KINDS, KUBERNETES_KINDS, ClusterKind, Reach
 from endpoints.models import Endpoint, Revision
 from endpoints.planning.facts import NodeView
+from endpoints.planning.nodes import node_view
 from endpoints.planning.starting import estimated_start
 from endpoints.targets.base import RevisionSpec, TargetError
-from endpoints.targets.kubernetes.facts import node_view
 from models_catalog.choices import ArtifactKind
 from models_catalog.models import CatalogModel, ModelCopy, Profile
 from models_catalog.services import revision_spec
@@ -70,7 +70,7 @@ def starts_of(models: Iterable[int]) -> Starts:
     rows = first.values_list("endpoint__cluster_id", "profile_id", "created_at", "served_at")[:STARTS_READ]
     took: dict[tuple[int, int], list[float]] = defaultdict(list)
     for cluster, profile, made, served in rows:
-        if len(took[cluster, profile]) < STARTS_COUNTED:
+        if served is not None and len(took[cluster, profile]) < STARTS_COUNTED:
             took[cluster, profile].append((served - made).total_seconds())
     return {subject: max(1, round(median(times))) for subject, times in took.items()}
 

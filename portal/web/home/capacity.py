@@ -90,7 +90,7 @@ def shares_of(places: Sequence[Cluster], mine: QuerySet[Endpoint]) -> list[Share
     return [_of_hosts(place, rooms[place.pk], *claimed[place.pk]) if place.kind == ClusterKind.HOSTS
             else _of_cluster(place, [node for node, _room in rooms[place.pk]], wished[place.pk][1])
             if place.kind in KUBERNETES_KINDS
-            else _share(place, _("starts more when they are wanted"), None, ours=wished[place.pk][0]) for place in places]
+            else _share(place, _("instances start on demand"), None, ours=wished[place.pk][0]) for place in places]
 
 
 def _claimed(places: Sequence[Cluster], mine: QuerySet[Endpoint]) -> dict[int, tuple[int, int]]:

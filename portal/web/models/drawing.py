@@ -89,8 +89,8 @@ def room_of(memory: MemorySum) -> str:
 
 def _rounded(count: int) -> int:
     """To three digits: the engine rounds to blocks."""
-    digits = max(0, len(str(count)) - 3)
-    return count // 10**digits * 10**digits
+    unit: int = 10 ** max(0, len(str(count)) - 3)
+    return count // unit * unit
 
 
 def lines_of(memory: MemorySum) -> Iterator[Line]:
