@@ -27,6 +27,10 @@ REASONS, INSTANCES = 3, 12
 TYPE_LABEL = "node.kubernetes.io/instance-type"
 
 
+def _on_a_host_only() -> str:
+    return _("The weights lie in a folder of a host, which only an agent there can load.")
+
+
 def _facts(profile: Profile) -> ModelFacts:
     model = profile.model
     return ModelFacts(Shape.of(model.shape), model.context_tokens or 0, model.gated)
@@ -96,6 +100,8 @@ def in_cluster(place: Cluster, nodes: Sequence[NodeView], revision: RevisionSpec
     suit = replace(suit, instances=types, per_hour=per_hour)
     if revision.artifact_kind == ArtifactKind.JUMPSTART:
         return suit
+    if revision.artifact_kind == ArtifactKind.LOCAL_PATH:
+        return replace(suit, replicas=0, barrier=Barrier.WEIGHTS, why_not=_on_a_host_only())
     if not revision.image or "{" in revision.image:
         return replace(suit, replicas=0, barrier=Barrier.IMAGE, why_not=_(
             "Engine release %(release)s has no container image.") % {"release": revision.release})
@@ -155,6 +161,8 @@ def on_sagemaker(place: Cluster, revision: RevisionSpec, suit: Suit) -> Suit:
     """On types with what the profile asks for; SageMaker takes each whole, and only its quota bounds how many."""
     side: AwsPlace | None = getattr(place, "aws", None)
     region, need = side.region if side else "", revision.resources
+    if revision.artifact_kind == ArtifactKind.LOCAL_PATH:
+        return replace(suit, replicas=0, barrier=Barrier.WEIGHTS, why_not=_on_a_host_only())
     if ".dkr.ecr." not in revision.image:
         return replace(suit, replicas=0, barrier=Barrier.IMAGE, why_not=_(
             "SageMaker takes images of Amazon ECR only, and release %(release)s has none.") % {"release": revision.release})

@@ -75,6 +75,10 @@ class Listing:
         return _("%(first)d to %(last)d of %(total)d") % words
 
     @property
+    def first(self) -> str:
+        return self.filters.query()
+
+    @property
     def before(self) -> str:
         page = self.filters.page
         return self.filters.query(page=page - 1) if page > 1 else ""
