@@ -95,12 +95,15 @@
       }
       this.talk.append(me);
       if (turn.images.length && !this.offer?.takes_images) this.talk.append(make("p", { class: "src" }, word("no_images")));
-      this.follow(true);
+      this.talk.scrollTop = this.talk.scrollHeight;
     }
 
-    follow(always = false) {
+    /** Change what is shown; who reads the end goes on reading the end, who has scrolled up stays there. */
+    following(change) {
       const { talk } = this;
-      if (always || talk.scrollHeight - talk.scrollTop - talk.clientHeight < 80) talk.scrollTop = talk.scrollHeight;
+      const isAtEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 40;
+      change();
+      if (isAtEnd) talk.scrollTop = talk.scrollHeight;
     }
 
     /** Ask the model, and write its answer as it comes. Never throws: what goes wrong is said in the column. */
@@ -155,7 +158,7 @@
         answer.state = "writing";
         show(this.state, "writing");
       }
-      this.drawing ??= setTimeout(() => { this.drawing = null; this.draw(answer); }, DRAWN_EVERY);
+      this.drawing ??= setTimeout(() => { this.drawing = null; this.following(() => this.draw(answer)); }, DRAWN_EVERY);
     }
 
     draw(answer) {
@@ -165,7 +168,6 @@
       answer.node.replaceChildren(...thought, ...written(answer.text));
       if (answer.state === "writing") this.caret(answer.node);
       this.drawFigures(answer);
-      this.follow();
     }
 
     /** At the end of the last line. */
@@ -190,13 +192,16 @@
       clearTimeout(this.drawing);
       this.drawing = null;
       show(this.state, answer.state);
+      this.following(() => this.drawEnd(answer, body));
+      this.talk.setAttribute("aria-busy", "false");
+      this.tell(answer);
+    }
+
+    drawEnd(answer, body) {
       this.draw(answer);
       if (answer.finish === "length") answer.node.append(make("p", { class: "src" }, word("too_long", { tokens: count(body.max_tokens) })));
       if (answer.text) answer.node.append(this.copies(answer));
       if (answer.notice) this.talk.append(answer.notice);
-      this.talk.setAttribute("aria-busy", "false");
-      this.follow();
-      this.tell(answer);
     }
 
     copies(answer) {

@@ -5,7 +5,7 @@
   const dialog = document.getElementById("code");
   const text = document.getElementById("code-text");
   const select = document.getElementById("code-model");
-  const base = `${location.origin}/v1`;
+  const base = `${config.base}/v1`;
   const KEY = "PORTAL_API_KEY";
   let bodies = () => [];
   let language = "curl";
@@ -30,7 +30,7 @@
 
   function curl(body) {
     const stream = body.stream ? " -N" : "";
-    return `curl${stream} ${location.origin}${config.path} \\\n  -H "Authorization: Bearer $${KEY}" \\\n  -H "Content-Type: application/json" \\\n  -d ${shell(pretty(body))}\n`;
+    return `curl${stream} ${config.base}${config.path} \\\n  -H "Authorization: Bearer $${KEY}" \\\n  -H "Content-Type: application/json" \\\n  -d ${shell(pretty(body))}\n`;
   }
 
   const PYTHON_HEAD = `import os\n\nfrom openai import OpenAI\n\nclient = OpenAI(base_url=${JSON.stringify(base)}, api_key=os.environ["${KEY}"])\n\n`;

@@ -132,6 +132,8 @@ def test_two_models_answer_the_same_message(visit: Visit, engines: Engines) -> N
     expect(page.get_by_role("heading", level=1)).to_contain_text("models answer now")
     page.get_by_role("button", name="Add a model").click()
     page.locator(".columns select").nth(1).select_option(label="llama")
+    expect(page.locator(".columns select").first.locator("option[disabled]")).to_have_text(
+        ["alpha-chat: Pending", "alpha-route (route): No endpoint behind it answers"])
     page.fill("#system", "Be short.")
     page.fill("#max_tokens", "64")
     say(page)
@@ -252,6 +254,28 @@ def test_who_is_signed_out_is_told_so(visit: Visit, engines: Engines) -> None:
     page.wait_for_url(re.compile("next="))
 
 
+def test_who_reads_further_up_stays_there(visit: Visit, engines: Engines) -> None:
+    engines["qwen"].script = Script(words=150, delay=0.02, word="- item\n\n")
+    page = visit("qwen")
+    say(page)
+    talk = page.locator(".talk")
+    expect(page.locator(".said")).to_contain_text("30 - item")
+    assert talk.evaluate("node => node.scrollHeight - node.scrollTop - node.clientHeight") < 40, "it follows the end"
+    talk.evaluate("node => { node.scrollTop = 100; }")
+    done(page)
+    assert talk.evaluate("node => node.scrollTop") == 100
+
+
+def test_without_script_the_page_says_so(browser: Browser, portal: Portal, engines: Engines) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    context.add_cookies([portal.cookie(portal.world.cast.alice)])  # type: ignore[list-item]  # a typed dict
+    page = context.new_page()
+    page.goto(f"{portal.server.url}/w/alpha/playground/")
+    expect(page.locator("noscript .notice")).to_be_visible()
+    expect(page.locator("#playground")).to_be_hidden()
+    context.close()
+
+
 def test_words_of_a_model_are_never_markup(visit: Visit, engines: Engines) -> None:
     engines["llama"].script = Script(words=2, word="<img src=x onerror=alert(1)> [go](javascript:alert(1)) ```js\nlet a\n``` ")
     page = visit("llama")
@@ -278,12 +302,12 @@ def test_the_talk_is_copied_exported_cleared_and_brought_back(visit: Visit, engi
     expect(page.locator(".said")).to_have_count(2)
 
 
-def test_code_says_the_same_call(visit: Visit, engines: Engines, portal: Portal) -> None:
+def test_code_says_the_same_call(visit: Visit, engines: Engines) -> None:
     page = visit("qwen", "llama")
     page.fill("#say", "It's \"urgent\"")
     page.click("#show-code")
     code = page.locator("#code-text")
-    expect(code).to_contain_text(f"curl -N {portal.server.url}/v1/chat/completions")
+    expect(code).to_contain_text(f"curl -N {settings.PORTAL_URL}/v1/chat/completions")
     expect(code).to_contain_text("$PORTAL_API_KEY")
     expect(code).to_contain_text("It'\\''s \\\"urgent\\\"")
     page.locator("#code-model").select_option("llama")

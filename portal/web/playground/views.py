@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpResponse, JsonResponse, QueryDict
 from django.templatetags.static import static
 from django.utils.translation import get_language
@@ -101,5 +102,5 @@ def _config(visit: Visit, kind: Kind, found: Offers, chosen: Iterable[Offer]) ->
         "urls": {"key": visit.url("playground-key"), "models": visit.url("playground-models"),
                  "page": visit.url("playground"), "limits": visit.url("limits"), "endpoints": visit.url("endpoints"),
                  "icons": static("web/icons.svg"), "shapes": static("portal/shapes.svg")},
-        "words": words(),
+        "base": settings.PORTAL_URL, "words": words(),
     }
