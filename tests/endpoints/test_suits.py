@@ -30,6 +30,7 @@ def large(cast: Cast) -> CatalogModel:
     """16 GiB of weights, for one GPU."""
     model = make_model("large", weights_bytes=16 * GIB, context_tokens=8192, shape=SHAPE)
     make_profile("large-gpu", model, gpus=1, gpu_memory_bytes=22 * GIB)
+    Artifact.objects.update(kind="huggingface", location="acme/large")
     return model
 
 
@@ -93,6 +94,13 @@ def test_an_engine_without_an_image_stays_out_of_clusters(cast: Cast, large: Cat
     place = cluster_with(45 * GIB)
     EngineRelease.objects.update(image="")
     assert best(cast, large, place).barrier == Barrier.IMAGE
+
+
+@pytest.mark.parametrize("kind", [ClusterKind.KUBERNETES, ClusterKind.SAGEMAKER])
+def test_a_folder_of_a_host_is_for_agents_only(cast: Cast, large: CatalogModel, kind: str) -> None:
+    Artifact.objects.update(kind="path", location="/models/large")
+    found = best(cast, large, make_cluster("elsewhere", kind=kind))
+    assert (found.fits, found.barrier) == (False, Barrier.WEIGHTS)
 
 
 def test_a_gated_model_wants_a_token_or_a_copy(cast: Cast, large: CatalogModel) -> None:

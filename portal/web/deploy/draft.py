@@ -30,9 +30,9 @@ from .form import OTHER, SIGNALS, SIZES, DeployForm
 SALT = "web.deploy"
 MOST_MODELS = 500
 NAMES_TRIED = 100
-FOLDED = ("profile", "arguments", "environment", "scaling", "min_replicas", "max_replicas", "affinity", "devices", "options")
 # Where a service's refusal belongs on the page.
-FIELDS = {"cluster": "place", "autoscale": "scaling", "gpus": "size", "endpoints": "size", "replicas": "replicas"}
+FIELDS = {"cluster": "place", "autoscale": "scaling", "gpus": "size", "endpoints": "size", "signal": "scaling",
+          "threshold": "scaling", "read_generation": "all"}
 
 
 class Draft:
@@ -113,7 +113,14 @@ class Draft:
         other_model = self.posted and self.data.get("shape", "").split("|")[0] not in ("", self._slug)
         if slug and found is None and not known and not other_model:
             self.errors["profile"] = _("There is no such profile on the shelf.")
+        if found is not None and not found.fits and self.place.fits and self.endpoint is None:
+            self.errors["profile"] = found.why_not
         return found or self.place.best
+
+    @property
+    def fits(self) -> bool:
+        """Whether what was chosen fits the place, by what is known of it."""
+        return self.place is not None and self.place.fits and self.suit is not None and self.suit.fits
 
     @property
     def _slug(self) -> str:
@@ -248,15 +255,9 @@ class Draft:
         return slug if self.place and self.place.of(slug) else ""
 
     @property
-    def folded_errors(self) -> list[tuple[str, str]]:
-        """Of each folded field, what is wrong with it, or ""."""
-        told = self.told
-        return [(name, told.get(name, "")) for name in FOLDED]
-
-    @property
     def told(self) -> dict[str, str]:
         """By field, what is wrong with it."""
-        found = {name: " ".join(map(str, errors)) for name, errors in self.form.errors.items()}
+        found = {FIELDS.get(name, name): " ".join(map(str, errors)) for name, errors in self.form.errors.items()}
         return {**found, **self.errors}
 
 

@@ -59,7 +59,6 @@ class DeployForm(forms.Form):
     devices = NumbersField()
     options = PlainOptionsField()
     note = forms.CharField(max_length=200, required=False)
-    token = forms.UUIDField(required=False)
     read_generation = forms.IntegerField(required=False)
 
     def clean(self) -> dict[str, Any]:

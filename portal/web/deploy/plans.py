@@ -44,7 +44,7 @@ def plan(visit: Visit, uid: UUID) -> HttpResponse:
     if endpoint is None:
         raise NotFound()
     may = Verb.DEPLOY in visit.actor.verbs(endpoint.workspace)
-    asks = visit.request.method == "POST" or visit.request.GET.get("revision") or visit.request.GET.get("replicas")
+    asks = visit.request.method == "POST" or _number(visit, "revision") or _number(visit, "replicas")
     if asks and not may:
         raise NotAllowed(_("To deploy or change models here you need the role developer, admin or owner."))
     found = _proposal(visit, endpoint)

@@ -15,6 +15,7 @@ from clusters.instances import hourly_cost, money
 from clusters.instances.prices import HOURS_A_MONTH
 from clusters.states import AWS_KINDS, ClusterKind
 from endpoints.models import Endpoint
+from endpoints.services.changes import OF_A_REVISION
 from endpoints.services.plan import Planned
 from endpoints.services.quota import Standing
 from endpoints.services.suits import PlaceSuits, Start, cost_of, currency, limits_for
@@ -23,10 +24,16 @@ from endpoints.targets.base import Check, Step
 from models_catalog.models import Profile
 from portal.tenancy.models import Limit
 
+from ..models.drawing import Bar as Drawing
+from ..models.drawing import bar_of
 from .draft import Draft
+from .fields import same
 from .form import OTHER, SIGNALS, SIZES
+from .wish import wish_of
 
 MOST_SHOWN = 60
+# Folded fields with a line for what is wrong: those that are always there, and those of places that scale.
+FOLDED, SCALING = ("profile", "arguments", "environment", "affinity"), ("scaling", "min_replicas", "max_replicas")
 BAR = 1.15  # a bar is a little longer than what it shows
 MARKS = {True: "ok", None: "warn", False: "no"}
 SIGNS = {"create": "plus", "start": "plus", "delete": "close", "stop": "close", "taken": "close"}
@@ -190,6 +197,14 @@ class PlanView:
         return _("The price book has no price for it.") if kind in AWS_KINDS else _("Machines of your own have no price here.")
 
     @property
+    def memory(self) -> Drawing | None:
+        """The sum of memory to scale; only where the profile's own arguments hold, since it was made with them."""
+        draft = self.draft
+        if draft.suit is None or draft.suit.memory is None or not draft.form.is_valid():
+            return None
+        return bar_of(draft.suit.memory) if same(draft.form.cleaned_data["arguments"], draft.base[0]) else None
+
+    @property
     def start(self) -> Start | None:
         return self.draft.suit.start if self.draft.suit else None
 
@@ -200,20 +215,24 @@ class PlanView:
         if draft.place is None or not draft.form.is_valid():
             return []
         if draft.endpoint is not None:
-            return _on_change(draft.endpoint, draft.kind)
+            return _on_change(draft.endpoint, draft.kind, set(wish_of(draft)))
         said = draft.form.cleaned_data
         words = {"place": draft.place.cluster.name, "name": said["public_name"] or said["name"]}
         return [_("It starts in %(place)s and takes what the plan says until you stop it.") % words,
                 _("Once it is ready, every key of this workspace may call it as “%(name)s”.") % words]
 
 
-def _on_change(endpoint: Endpoint, kind: str) -> list[str]:
-    lines = [_("Replicas are replaced one by one; the revision of now serves until its successor is ready.")
-             if kind != ClusterKind.SAGEMAKER else
-             _("SageMaker starts new instances beside the old ones and moves the calls when they are ready."),
-             _("The revision of now is kept: you can roll back to it.")]
-    if endpoint.wish == Wish.STOPPED:
-        lines.append(_("It is stopped; a new revision starts it."))
+def _on_change(endpoint: Endpoint, kind: str, wished: set[str]) -> list[str]:
+    lines = []
+    if wished & {*OF_A_REVISION}:
+        lines = [_("Replicas are replaced one by one; the revision of now serves until its successor is ready.")
+                 if kind != ClusterKind.SAGEMAKER else
+                 _("SageMaker starts new instances beside the old ones and moves the calls when they are ready."),
+                 _("The revision of now is kept: you can roll back to it.")]
+        if endpoint.wish == Wish.STOPPED:
+            lines.append(_("It is stopped; a new revision starts it."))
+    if wished & {"replicas", "autoscale"}:
+        lines.append(_("Replicas come or go; those that stay are not restarted."))
     return lines
 
 
@@ -222,13 +241,17 @@ def folded(draft: Draft) -> Mapping[str, Any]:
     form = draft.form
     arguments, options = form.fields["arguments"].widget, form.fields["options"].widget
     options.problems = getattr(options, "problems", ())
-    known = SIGNALS.get(draft.kind, ())
+    known, told = SIGNALS.get(draft.kind, ()), draft.told
+    has_devices = draft.kind == ClusterKind.HOSTS and bool(draft.profile and draft.profile.gpus)
+    drawn = (*FOLDED, *(SCALING if known else ()), *(("devices",) if has_devices else ()),
+             *(("options",) if draft.options_kind else ()))
     return {
+        "errors": [(name, told.get(name, "")) for name in drawn] if draft.suit else [],
         "arguments": arguments.get_context("arguments", form["arguments"].value(), {"id": "id_arguments"}),
         "options": options.get_context("options", form["options"].value(), {"id": "id_options"}),
         "arguments_set": sum(1 for key, text in draft.data.items() if key.startswith("arguments__") and text),
         "signals": known, "profiles": draft.place.suits if draft.place else (),
-        "has_devices": draft.kind == ClusterKind.HOSTS and bool(draft.profile and draft.profile.gpus),
+        "has_devices": has_devices,
     }
 
 

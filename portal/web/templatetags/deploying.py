@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from django import template
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+
+from portal.web.models.cells import duration, why_so_long
 
 register = template.Library()
 VERBS: Mapping[str, str | Promise] = {
@@ -23,10 +24,5 @@ def verb(name: str) -> str:
     return str(VERBS.get(name, name))
 
 
-@register.filter
-def lasting(seconds: int) -> str:
-    """A time as people say it: 40 s, 6 min."""
-    if seconds < 120:
-        return ngettext("%(n)d s", "%(n)d s", seconds) % {"n": seconds}
-    minutes = round(seconds / 60)
-    return ngettext("%(n)d min", "%(n)d min", minutes) % {"n": minutes}
+register.filter("lasting", duration)
+register.filter("why_so_long", why_so_long)
