@@ -6,9 +6,9 @@ import hashlib
 import logging
 from typing import Any
 
+import jwt
 import requests
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, _build_apps_from_settings, get_adapter
-from allauth.socialaccount.internal import jwtkit
 from allauth.socialaccount.models import SocialLogin
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
@@ -28,6 +28,8 @@ from portal.tenancy.services import set_member
 
 from ..shell import plain_page
 
+ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]
+CLOCKS_DIFFER = 30  # seconds
 log = logging.getLogger(__name__)
 
 
@@ -64,12 +66,26 @@ class Door(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         return login
 
     def _decode_id_token(self, app: Any, id_token: str) -> dict[str, Any]:
-        data: dict[str, Any] = jwtkit.verify_and_decode(
-            credential=id_token, keys_url=self.openid_config["jwks_uri"], issuer=self.openid_config["issuer"],
-            audience=app.client_id, lookup_kid=jwtkit.lookup_kid_jwk)
+        try:
+            data: dict[str, Any] = jwt.decode(
+                id_token, self._key_of(id_token), algorithms=ALGORITHMS, issuer=self.openid_config["issuer"],
+                audience=app.client_id, leeway=CLOCKS_DIFFER, options={"require": ["exp", "iat", "sub", "nonce"]})
+        except jwt.PyJWTError as error:
+            raise OAuth2Error(f"invalid ID token ({type(error).__name__})") from error
         if data.get("nonce") != self.nonce:
             raise OAuth2Error("another nonce")
         return data
+
+    def _key_of(self, id_token: str) -> jwt.PyJWK:
+        """The provider's key that the token names; a provider with one key need not name it. Raises PyJWTError."""
+        with get_adapter().get_requests_session() as session:
+            answer = session.get(self.openid_config["jwks_uri"])
+            answer.raise_for_status()
+        kid = jwt.get_unverified_header(id_token).get("kid")
+        keys = [key for key in jwt.PyJWKSet.from_dict(answer.json()).keys if kid in (None, key.key_id)]
+        if len(keys) != 1:
+            raise jwt.InvalidTokenError("no such key")
+        return keys[0]
 
 
 class CompanyAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from allauth.mfa.recovery_codes import views as codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as webauthn
 from django.http import HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, re_path
 
 from . import company, views
 from .limits import answered
@@ -29,7 +29,9 @@ urlpatterns = [
     _page("password/", account.password_change, "account_change_password"),
     _page("password/reset/", account.password_reset, "account_reset_password"),
     _page("password/reset/sent/", account.password_reset_done, "account_reset_password_done"),
-    _page("password/reset/<str:uidb36>-<str:key>/", account.password_reset_from_key, "account_reset_password_from_key"),
+    # Both parts are told apart by their first hyphen.
+    re_path(r"^password/reset/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)/$", answered(account.password_reset_from_key),
+            name="account_reset_password_from_key"),
     _page("password/reset/done/", account.password_reset_from_key_done, "account_reset_password_from_key_done"),
     _page("second/", mfa.authenticate, "mfa_authenticate"),
     _page("second/again/", mfa.reauthenticate, "mfa_reauthenticate"),
