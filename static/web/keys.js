@@ -4,6 +4,7 @@
   const once = document.querySelectorAll("[data-once]");
   if (once.length) {
     const back = document.querySelector("[data-back]").dataset.back;
+    history.replaceState(null, "", back); // neither reloading nor coming back sends the form again
     addEventListener("pagehide", () => once.forEach((node) => { node.textContent = ""; }));
     addEventListener("pageshow", (event) => { if (event.persisted) location.replace(back); });
   }

@@ -21,6 +21,7 @@ from .words import VERBS, kinds
 
 LONGEST_SHOWN = 2000  # characters of a value; the whole of it is in the table to take away
 FILTERS = ("who", "did", "kind", "object")
+UNTOLD = HIDDEN | {"id", "uid", "created_at", "updated_at"}  # what people need not read; the table to take away has it
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _within(rows: QuerySet[AuditEntry], span: Span) -> QuerySet[AuditEntry]:
 
 @dataclass(frozen=True)
 class Change:
-    """A field before and after; empty where it was not there."""
+    """A field before and after; empty where it was not there, or had no value."""
 
     field: str
     was: str
@@ -98,9 +99,10 @@ class Line:
 def lines_of(entries: list[AuditEntry]) -> Iterator[Line]:
     names = kinds()
     for entry in entries:
+        changes = [Change(name, _shown(entry.before, name), _shown(entry.after, name))
+                   for name in sorted({*entry.before, *entry.after} - UNTOLD)]
         yield Line(entry, str(VERBS.get(entry.verb, entry.verb)), entry.verb in VERBS, names.get(entry.kind, entry.kind),
-                   [Change(name, _shown(entry.before, name), _shown(entry.after, name))
-                    for name in sorted({*entry.before, *entry.after} - HIDDEN)])
+                   [change for change in changes if change.was or change.will])
 
 
 def _shown(values: dict[str, Any], name: str) -> str:
@@ -109,7 +111,7 @@ def _shown(values: dict[str, Any], name: str) -> str:
 
 
 def as_text(values: dict[str, Any], name: str) -> str:
-    if name not in values:
+    value = values.get(name)
+    if value is None:
         return ""
-    value = values[name]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 VERBS: dict[str, str | Promise] = {
     "create": _("made"), "change": _("changed"), "delete": _("asked to delete"), "deleted": _("deleted"),
     "removed": _("removed"), "create key": _("made the key"), "revoke key": _("revoked the key"),
-    "add member": _("added the member"), "change member": _("changed the role"), "remove member": _("removed the member"),
+    "add member": _("added the member"), "change member": _("changed the role of"), "remove member": _("removed the member"),
     "invite": _("invited"), "revoke invitation": _("took the invitation back"), "set price": _("set the price"),
     "drop price": _("dropped the price"), "shelve": _("shelved"), "unshelve": _("took off the shelf"),
     "preheat": _("preheated"), "accept licence": _("accepted the licence"), "govern": _("put under governance"),

@@ -36,7 +36,7 @@ class KeyForm(OnceForm):
     scopes = forms.MultipleChoiceField(label=_("It may"), choices=Scope.choices, initial=[Scope.INFERENCE],
                                        widget=forms.CheckboxSelectMultiple)
     model_names = forms.MultipleChoiceField(label=_("Models"), required=False, widget=forms.CheckboxSelectMultiple)
-    other_names = forms.CharField(label=_("Other model names"), required=False, max_length=2000, help_text=_(
+    other_names = forms.CharField(label=_("Model names"), required=False, max_length=2000, help_text=_(
         "Separated by commas. A key without a name may call every model of the workspace."))
     lasts = forms.ChoiceField(label=_("It ends after"), choices=LASTS, initial="90", required=False)
     until = forms.DateField(label=_("Last day"), required=False, widget=forms.DateInput(attrs={"type": "date"}))

@@ -87,7 +87,7 @@ def _form_page(visit: Visit, form: KeyForm, status: int = 200) -> HttpResponse:
     held = set(form["scopes"].value() or [])
     scopes = [(value, label, SCOPE_MAY[value] <= visit.verbs, value in held) for value, label in Scope.choices]
     return visit.render("web/keys/new.html", area="keys", form=form, scopes=scopes, status=status,
-                        may_none=not any(may for _value, _label, may, _is_held in scopes))
+                        names=list(form["model_names"]), may_none=not any(may for _value, _label, may, _is_held in scopes))
 
 
 def _shown_once(visit: Visit, key: ApiKey, text: str) -> HttpResponse:

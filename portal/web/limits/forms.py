@@ -65,7 +65,7 @@ class SubjectForm(QuantitiesForm):
             if of_kind != kind:
                 del self.fields[name]
         if kind in (LimitKind.MEMBER, LimitKind.KEY):
-            self.fields[SUBJECT[kind]].widget.choices = self._choices()  # type: ignore[attr-defined]
+            self.fields[SUBJECT[kind]].widget.choices = self._choices()
 
     def _choices(self) -> list[tuple[str, str]]:
         if self.kind == LimitKind.MEMBER:

@@ -90,7 +90,9 @@ def title_of(quantity: str) -> str:
 
 
 def value_in_words(quantity: str, value: Decimal | int) -> str:
-    return cash(value) if quantity == "money_per_month" else number_format(value, force_grouping=True)
+    if quantity == "money_per_month":
+        return cash(value, 0 if value == int(value) else 2)
+    return number_format(value, force_grouping=True)
 
 
 def _bar(use: Use) -> Bar:

@@ -59,11 +59,11 @@ def new(visit: Visit) -> HttpResponse:
     kinds = [each for each in LimitKind if each != LimitKind.WORKSPACE or visit.actor.operates]
     chosen = asked(visit.request, "kind", LimitKind.MEMBER)
     kind = LimitKind(chosen) if chosen in kinds else LimitKind.MEMBER
-    given = {"above": None if kind == LimitKind.WORKSPACE else _own(workspace), "kind": kind, "workspace": workspace}
+    above = None if kind == LimitKind.WORKSPACE else _own(workspace)
     if visit.request.method != "POST":
         first = {name: asked(visit.request, name) for name in ("member", "key", "model_name")}
-        return _new_page(visit, SubjectForm(initial=first, **given), kinds)
-    form = SubjectForm(visit.request.POST, **given)
+        return _new_page(visit, SubjectForm(initial=first, kind=kind, workspace=workspace, above=above), kinds)
+    form = SubjectForm(visit.request.POST, kind=kind, workspace=workspace, above=above)
     if not form.is_valid():
         return _new_page(visit, form, kinds, 422)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from django import forms
@@ -18,6 +19,9 @@ class OnceForm(forms.Form):
     """A form that makes one thing, however often it is sent: its hidden `once` is drawn with the page."""
 
     once = forms.CharField(required=False, max_length=36, widget=forms.HiddenInput, initial=lambda: str(uuid4()))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, label_suffix="", **kwargs)
 
 
 def make_once(visit: Visit, form: OnceForm, make: Callable[[], str]) -> tuple[str, bool]:
@@ -48,6 +52,5 @@ def refuse(form: forms.Form, error: PortalError) -> int:
     """
     form.add_error(error.field if error.field in form.fields else None, error.message)
     if "once" in form.fields:
-        form.data = form.data.copy()
-        form.data["once"] = str(uuid4())
+        form.data = {**{name: form[name].data for name in form.fields}, "once": str(uuid4())}
     return error.status

@@ -15,6 +15,7 @@ from .figures import in_words
 
 SERIES = 4  # that are told apart; the fifth colour is for all others
 FILLED = 0.7  # of a day's room
+MONTH = 31  # days
 STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -69,10 +70,10 @@ def draw(what: Drawn) -> Chart:
     last = max((day for day, value in sums.items() if value), default=None)
     return Chart(
         bars=bars, legend=[(f"f-{at}", name) for at, name in enumerate(what.series, 1)],
-        highest=in_words(Decimal(most), what.figure), middle=in_words(Decimal(most) / 2, what.figure),
-        labels=[_short(day) for day in _marked(what.days)],
+        highest=in_words(Decimal(most), what.figure, is_round=True),
+        middle=in_words(Decimal(most) / 2, what.figure, is_round=True), labels=_labels(what.days),
         limit_at=None if what.limit is None else round(100 - float(what.limit) / most * 100, 2),
-        limit_words="" if what.limit is None else in_words(what.limit, what.figure),
+        limit_words="" if what.limit is None else in_words(what.limit, what.figure, is_round=True),
         has_expected=bool(what.expected), words=_words(what, last, sums))
 
 
@@ -93,8 +94,8 @@ def _bar(what: Drawn, day: date, left: float, wide: float, most: float) -> Bar |
             top -= tall
             parts.append(Part(f"f-{number}", round(top, 3), tall))
     if parts:
-        value = in_words(sum(what.values[day], Decimal(0)), what.figure)
-        return Bar(at, room, f"{_short(day)}: {value}", parts)
+        said = in_words(sum(what.values[day], Decimal(0)), what.figure)
+        return Bar(at, room, f"{_short(day)}: {said}", parts)
     if expected := what.expected.get(day):
         tall = round(float(expected) / most * 100, 3)
         words = _("%(day)s: %(value)s expected") % {"day": _short(day), "value": in_words(expected, what.figure)}
@@ -106,12 +107,15 @@ def _short(day: date) -> str:
     return date_format(day, "MONTH_DAY_FORMAT")
 
 
-def _marked(days: Sequence[date]) -> list[date]:
-    """At most five days to write below the chart."""
-    if len(days) <= 5:
-        return list(days)
+def _labels(days: Sequence[date]) -> list[str]:
+    """What stands below the chart: the first and the last day, and of the days between their number, within a month."""
+    if len(days) <= 2:
+        return [_short(day) for day in days]
+    if len(days) > MONTH:
+        return [_short(days[0]), _short(days[len(days) // 2]), _short(days[-1])]
     step = (len(days) - 1) / 4
-    return [days[round(number * step)] for number in range(5)]
+    between = [str(days[round(number * step)].day) for number in (1, 2, 3)]
+    return [_short(days[0]), *between, _short(days[-1])]
 
 
 def _words(what: Drawn, last: date | None, sums: dict[date, Decimal]) -> str:

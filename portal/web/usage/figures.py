@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.utils.formats import number_format
 
 from clusters.instances import price_book
-from endpoints.services.usage import NANO, Line
+from endpoints.services.usage import Line
 
 from ..templatetags.parts import big
 
@@ -21,17 +21,18 @@ def value_of(line: Line, figure: str) -> Decimal:
     return line.cost if figure == "cost" else Decimal(line.of("requests"))
 
 
-def cash(amount: Decimal | float) -> str:
-    """In the currency of the price book."""
+def cash(amount: Decimal | float, digits: int | None = None) -> str:
+    """In the currency of the price book; small sums with more digits, unless it is said how many."""
     amount = Decimal(amount)
-    digits = 4 if 0 < abs(amount) < MANY_DIGITS_BELOW else 2
+    if digits is None:
+        digits = 4 if 0 < abs(amount) < MANY_DIGITS_BELOW else 2
     code = price_book().currency
     return f"{SIGNS.get(code, f'{code} ')}{number_format(amount, digits, force_grouping=True)}"
 
 
-def in_words(amount: Decimal, figure: str) -> str:
-    return cash(amount) if figure == "cost" else big(float(amount) if amount % 1 else int(amount))
+def in_words(amount: Decimal, figure: str, *, is_round: bool = False) -> str:
+    """`is_round` leaves the digits after the point away where they are zeros, as for an axis or a limit."""
+    if figure == "cost":
+        return cash(amount, 0 if is_round and amount == int(amount) else None)
+    return big(float(amount) if amount % 1 else int(amount))
 
-
-def cost_in_words(nano: int) -> str:
-    return cash(nano * NANO) if nano else "–"

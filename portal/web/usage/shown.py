@@ -98,9 +98,9 @@ class Shown:
             return _("%(used)s so far; the limit is reached about %(reached)s") % values
         return _("%(used)s so far, %(expected)s expected by %(day)s") % values
 
-    def words(self, value: Decimal) -> str:
+    def words(self, value: Decimal, *, is_round: bool = False) -> str:
         """A value of the figure with its unit."""
-        said = in_words(value, self.figure)
+        said = in_words(value, self.figure, is_round=is_round)
         if self.figure == "cost":
             return said
         return (_("%(count)s tokens") if self.figure == "tokens" else _("%(count)s requests")) % {"count": said}

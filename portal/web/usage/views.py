@@ -47,8 +47,8 @@ def _page(visit: Visit, wanted: Asked, sums: Sums, error: Invalid | None = None)
         "web/usage/usage.html", area="usage", status=error.status if error else 200, error=error, shown=shown, rows=rows,
         title=shown.title(), chart=shown.chart() if rows else None, span=wanted.span, total=sums.total,
         tokens=int(value_of(sums.total, "tokens")), cost=cash(sums.total.cost), left=_left(shown), cut=hidden,
-        limit=shown.words(shown.limit) if shown.limit else "", narrows=narrows, kept=_kept(wanted), files=_files(visit),
-        **_choices(visit, wanted, shown))
+        limit=shown.words(shown.limit, is_round=True) if shown.limit else "", narrows=narrows, kept=_kept(wanted),
+        files=_files(visit), **_choices(visit, wanted, shown))
 
 
 def _choices(visit: Visit, wanted: Asked, shown: Shown) -> dict[str, object]:
