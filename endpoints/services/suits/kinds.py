@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from clusters.instances import InstanceType, fitting, hourly_cost, instance_type
 from clusters.models import AwsPlace, Cluster
-from clusters.placement import Need, NodeRoom, rank, refusal, replicas_on
+from clusters.placement import Choice, Need, NodeRoom, rank, refusal, replicas_on
 from clusters.states import ClusterKind
 from endpoints.planning.facts import NodeView
 from endpoints.planning.memory import MemorySum, cpu_sum, gpu_sum
@@ -42,8 +42,9 @@ def on_hosts(nodes: Sequence[NodeRoom], revision: RevisionSpec, suit: Suit) -> S
     needed = revision.resources
     need = Need(needed.cpu_millis, needed.memory_bytes, needed.gpus, needed.gpu_memory_bytes, (), revision.release)
     devices = [device for node in nodes for device in node.devices]
-    memory = _on_a_device(nodes, need, revision, _facts(suit.profile))
-    count = sum(replicas_on(node, need) for node in nodes)
+    choices = rank(nodes, need)
+    memory = _on_a_device(choices[0] if choices else None, nodes, revision, _facts(suit.profile))
+    count = sum(replicas_on(choice.node, need) for choice in choices)
     has = _gpus_free(sum(node.devices_free for node in nodes if node.ready), len(devices)) if needed.gpus else _(
         "%(memory)s of memory free") % {"memory": gib(sum(max(node.memory_free, 0) for node in nodes if node.ready))}
     found = replace(suit, replicas=count, has=has, memory=memory)
@@ -71,12 +72,14 @@ def _could_take(node: NodeRoom, need: Need) -> bool:
     return need.release in node.releases and len(large) >= need.gpus
 
 
-def _on_a_device(nodes: Sequence[NodeRoom], need: Need, revision: RevisionSpec, model: ModelFacts) -> MemorySum | None:
+def _on_a_device(
+    choice: Choice | None, nodes: Sequence[NodeRoom], revision: RevisionSpec, model: ModelFacts,
+) -> MemorySum | None:
     """The sum where the replica would go now, else on the largest device (or in the largest machine) there is."""
-    choice = next(iter(rank(nodes, need)), None)
-    if not need.gpus:
+    needed = revision.resources
+    if not needed.gpus:
         node = choice.node if choice else max(nodes, key=lambda node: node.memory_free, default=None)
-        return cpu_sum(revision, model, node.name, max(node.memory_free, need.memory_bytes)) if node else None
+        return cpu_sum(revision, model, node.name, max(node.memory_free, needed.memory_bytes)) if node else None
     device = choice.devices[0] if choice else max(
         (device for node in nodes for device in node.devices), key=lambda device: device.memory_bytes, default=None)
     if device is None:
