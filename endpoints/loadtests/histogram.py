@@ -36,7 +36,8 @@ class Histogram:
         for bucket in sorted(self.counts):
             rank -= self.counts[bucket]
             if rank <= 0:
-                return min(max(SMALLEST * GROWTH ** (bucket + 0.5), self.lowest), self.highest)
+                middle: float = SMALLEST * GROWTH ** (bucket + 0.5)
+                return min(max(middle, self.lowest), self.highest)
         return None
 
     def quantiles(self) -> list[float] | None:

@@ -85,9 +85,12 @@ def expected(plan: Plan) -> Expected:
     each = plan.prompt_tokens + plan.output_tokens
     is_most = plan.mode == CALLERS
     calls = math.ceil((plan.most_rate if is_most else plan.rate) * plan.seconds)
+    nano_each = plan.prompt_tokens * plan.prompt_nano + plan.output_tokens * plan.output_nano
     if is_most and plan.most_tokens:
         calls = min(calls, plan.most_tokens // each)
-    nano = calls * (plan.prompt_tokens * plan.prompt_nano + plan.output_tokens * plan.output_nano)
+    if is_most and plan.most_nano and nano_each:
+        calls = min(calls, math.floor(plan.most_nano / nano_each))
+    nano = calls * nano_each
     return Expected(calls, calls * plan.prompt_tokens, calls * plan.output_tokens, round(nano), is_most)
 
 

@@ -118,7 +118,12 @@ def foresee(workspace: Workspace, user: User | None, ask: Ask, called: Called) -
         raise Invalid(_("This would use about %(uses)d tokens; a run may use %(most)d. Choose a shorter time, a lower rate or "
                         "shorter texts.") % {"uses": uses.tokens, "most": plan.most_tokens}, field="seconds")
     touched = _touched(workspace, user, ask, uses)
-    return Foreseen(_within(plan, touched), uses, touched, price is not None)
+    plan = _within(plan, touched)
+    if uses.is_most:
+        uses = expected(plan)
+        adds = _adds(ask, uses)
+        touched = [replace(one, adds=adds[one.quantity]) for one in touched]
+    return Foreseen(plan, uses, touched, price is not None)
 
 
 def require_room(foreseen: Foreseen) -> None:

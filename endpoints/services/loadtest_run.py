@@ -141,7 +141,7 @@ def _is_served(row: LoadTest) -> bool:
     if row.route_id is not None:
         ends = Endpoint.objects.filter(route_targets__route=row.route_id)
     else:
-        ends = Endpoint.objects.filter(pk=row.endpoint_id)
+        ends = Endpoint.objects.filter(load_tests=row)
     return any(one.is_serving for one in ends.only("status", "ready_replicas"))
 
 
@@ -174,4 +174,6 @@ def _interrupt(pk: int) -> int:
 
 def _revoke(key: int | None) -> None:
     """The run's key opens no door any more."""
+    if key is None:
+        return
     ApiKey.objects.filter(pk=key, revoked_at=None).update(revoked_at=timezone.now())

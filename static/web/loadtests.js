@@ -36,10 +36,10 @@
   function axes(data) {
     const common = { stroke: ink("text"), font: "12px system-ui", grid: { stroke: ink("grid"), width: 1 }, ticks: { show: false } };
     const spread = data.unit === "calls";
-    const along = spread ? (_chart, splits) => splits.map((one) => (one ? time(one) : ""))
+    const along = spread ? (_chart, splits) => splits.map((one) => (/^[125]/.test(String(Math.round(one * 1e5))) ? time(one) : ""))
       : (_chart, splits) => splits.map((one) => `${one} s`);
     const up = (_chart, splits) => splits.map((one) => (data.unit === "s" ? time(one) : text.format(one)));
-    return [{ ...common, grid: { show: false }, values: along, size: 28 }, { ...common, values: up, size: 62 }];
+    return [{ ...common, grid: { show: false }, values: along, size: 28, filter: (_chart, splits) => splits }, { ...common, values: up, size: 62 }];
   }
 
   function top(data, _chart, _low, high) {
@@ -56,9 +56,9 @@
     const high = node.classList.contains("big") ? 224 : 144;
     node.replaceChildren();
     const chart = new uPlot({
-      width: node.clientWidth, height: high, padding: [8, 8, 0, 0], legend: { show: false },
+      width: node.clientWidth, height: high, padding: [8, 20, 0, 0], legend: { show: false },
       cursor: { x: false, y: false, points: { show: false }, drag: { x: false, y: false } },
-      scales: { x: spread ? { time: false, distr: 3 } : { time: false, range: (_c, _l, last) => [0, Math.max(last, 1)] },
+      scales: { x: spread ? { time: false, distr: 3 } : { time: false, range: (_c, _l, last) => [0, Math.max(last, data.until || 1)] },
                 y: { range: (...all) => top(data, ...all) } },
       series: [{}, ...series], axes: axes(data),
       hooks: data.limit === null ? {} : { draw: [(one) => limitLine(one, data)] },

@@ -80,6 +80,7 @@ def test_arrivals_are_a_poisson_process() -> None:
     ({"prompt_spread": 50}, 300, 30_000, 15_000, 0, False),
     ({"mode": CALLERS, "most_rate": 50.0}, 3000, 300_000, 150_000, 0, True),
     ({"mode": CALLERS, "most_rate": 50.0, "most_tokens": 1500}, 10, 1000, 500, 0, True),
+    ({"mode": CALLERS, "most_rate": 50.0, "most_nano": 450, "prompt_nano": 1.0, "output_nano": 1.0}, 3, 300, 150, 450, True),
 ])
 def test_what_a_run_uses_is_said_before(values: dict[str, Any], calls: int, prompt_tokens: int, output_tokens: int,
                                         nano: int, is_most: bool) -> None:

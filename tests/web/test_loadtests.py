@@ -75,7 +75,7 @@ def test_what_it_will_use_is_said_before_the_start(client_of: ClientOf, cast: Ca
                   "$0.0921"):
         assert words in seen, words
     at_most = text_of(client_of("bob").get(NEW, {**FORM, "mode": "callers", "callers": "8"}))
-    assert "at most 2,604" in at_most  # of a million tokens, 384 each
+    assert "at most 2604" in at_most  # of a million tokens, 384 each
     piece = client_of("bob").get(NEW, FORM, headers={"HX-Request": "true"})
     assert piece.content.strip().startswith(b'<section class="sheet meant" id="estimate"')
 

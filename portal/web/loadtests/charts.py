@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -38,7 +38,7 @@ class Chart:
     lines: Sequence[Line]
     limit: float | None = None
     limit_label: str = ""
-    words: str = field(default="", compare=False)
+    until: float | None = None  # how far the axis of time goes while the run does
 
     @property
     def is_empty(self) -> bool:
@@ -49,7 +49,7 @@ class Chart:
         """What the page's script draws."""
         at, lines = _aligned(self.at, self.lines)
         return json.dumps({
-            "unit": self.unit, "at": at, "limit": self.limit, "limitLabel": self.limit_label,
+            "unit": self.unit, "at": at, "limit": self.limit, "until": self.until,
             "lines": [{"label": line.label, "colour": line.colour, "values": values}
                       for line, values in zip(self.lines, lines, strict=True)]})
 
@@ -102,7 +102,7 @@ def charts_of(run: LoadTest, other: LoadTest | None) -> list[Chart]:
     first = [Line("p99", 1, _times(points, "first", P99)), Line("p95", 2, _times(points, "first", P95)),
              Line("p50", 3, _times(points, "first", P50))]
     width = float(run.series.get("width", 1) or 1)
-    return [
+    along = [
         Chart("first", _("Time to first token"), "s", at, [*first, *beside(_times(others, "first", P95), f"{theirs} p95")],
               goals.first, _goal(goals.first)),
         Chart("tokens", _("Tokens out each second"), "/s", at,
@@ -113,8 +113,9 @@ def charts_of(run: LoadTest, other: LoadTest | None) -> list[Chart]:
         Chart("calls", _("Calls answered and failed each second"), "/s", at,
               [Line(_("answered"), 1, [value / width for value in _column(points, "done") if value is not None]),
                Line(_("failed"), 2, [value / width for value in _column(points, "failed") if value is not None])]),
-        _spread(run),
     ]
+    until = float(run.seconds) if run.is_active else None
+    return [*(replace(chart, until=until) for chart in along), _spread(run)]
 
 
 def _spread(run: LoadTest) -> Chart:

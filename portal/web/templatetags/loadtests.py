@@ -50,7 +50,8 @@ def money(amount: Decimal | int | None, currency: str) -> str:
     """$0.38, 1.20 EUR; four decimals where two would be nothing."""
     if amount is None:
         return "–"
-    text = number_format(amount, 2 if not amount or abs(amount) >= 1 else 4)
+    is_small = 0 < abs(float(amount)) < 1
+    text = number_format(amount, 4 if is_small else 2)
     return f"${text}" if currency == "USD" else f"{text} {currency}"
 
 
