@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from clusters.states import ClusterKind
 from endpoints.models import Endpoint
 from endpoints.targets import target_for
 from endpoints.targets.base import TargetError
@@ -18,8 +19,9 @@ from endpoints.targets.engine_pages import EngineFigures, ShowsEngines, read_eng
 from .endpoint_traffic import Counters, counters_of
 from .specs import spec_of
 
-EVERY = timedelta(seconds=3)
-KEPT = 600  # half an hour of them
+# Engines on hosts are asked themselves, all others through their place, which has more to do.
+EVERY, EVERY_ELSEWHERE = timedelta(seconds=3), timedelta(seconds=10)
+KEPT = 600  # half an hour of them at least
 MOST_RINGS = 200
 # Gateways book every few seconds, so a rate over less would jump.
 WINDOW = timedelta(seconds=15)
@@ -54,8 +56,8 @@ class Ring:
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def is_due(self, now: datetime) -> bool:
-        return not self.samples or now - self.samples[-1].at >= EVERY
+    def is_due(self, now: datetime, every: timedelta) -> bool:
+        return not self.samples or now - self.samples[-1].at >= every
 
 
 _rings: OrderedDict[int, Ring] = OrderedDict()
@@ -63,17 +65,19 @@ _lock = threading.Lock()
 
 
 def sample(endpoint: Endpoint) -> Point | None:
-    """Take a sample unless there is a fresh one, and give its point; None where another thread is at it just now.
+    """Take a sample and give its point; None where there is a fresh one, or another thread is at it just now.
 
     Asks engines, for seconds at worst: nothing for the first answer of a page.
     """
     now = timezone.now()
+    every = EVERY if endpoint.cluster.kind == ClusterKind.HOSTS else EVERY_ELSEWHERE
     ring = _ring(endpoint, now)
     if not ring.lock.acquire(blocking=False):
         return None
     try:
-        if ring.is_due(now):
-            ring.samples.append(Sample(now, _engine(endpoint), counters_of(endpoint, ring.since)))
+        if not ring.is_due(now, every):
+            return None
+        ring.samples.append(Sample(now, _engine(endpoint), counters_of(endpoint, ring.since)))
         return points(list(ring.samples)[-12:])[-1]
     finally:
         ring.lock.release()

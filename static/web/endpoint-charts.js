@@ -3,6 +3,7 @@ window.endpointCharts = (() => {
   "use strict";
   const lang = document.documentElement.lang || "en";
   const clock = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const exact = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const number = new Intl.NumberFormat(lang, { maximumFractionDigits: 2 });
   const WIDTHS = [1.75, 1];
   const COLOURS = { first: ["--s1", "--s2"], calls: ["--s1", "--s3"], tokens: ["--s1", "--s2"], queue: ["--s1", "--s3"], cache: ["--s1"] };
@@ -25,10 +26,10 @@ window.endpointCharts = (() => {
   function options(name, width) {
     const range = (_chart, _low, high) => [0, name === "cache" ? 100 : Math.max(high || 0, name === "first" ? 0.1 : 1) * 1.1];
     return {
-      width, height: 150, legend: { show: false }, cursor: { points: { size: 5 }, drag: { x: false, y: false } },
+      width, height: 160, padding: [8, 8, 0, 0], legend: { show: false }, cursor: { points: { size: 5 }, drag: { x: false, y: false } },
       scales: { x: { time: true }, y: { range } },
-      axes: [axis({ values: (_chart, ticks) => ticks.map((tick) => clock.format(tick * 1000)), space: 70 }),
-        axis({ values: (_chart, ticks) => ticks.map((tick) => number.format(tick)), size: 48, space: 36 })],
+      axes: [axis({ values: (_chart, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 60 ? exact : clock).format(tick * 1000)), space: 80, size: 26 }),
+        axis({ values: (_chart, ticks) => ticks.map((tick) => number.format(tick)), size: 44, space: 28 })],
       series: [{}, ...COLOURS[name].map((each, index) => ({ stroke: colour(each), width: WIDTHS[index], spanGaps: false,
         points: { show: false } }))],
     };

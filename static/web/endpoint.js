@@ -59,7 +59,7 @@
       points = told.points.slice(-MOST);
       sixth(told.now);
       if (told.since) {
-        const since = new Date(told.since).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit" });
+        const since = new Date(told.since).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
         for (const node of document.querySelectorAll("[data-since-here]")) node.textContent = charts.dataset.since.replace("{time}", since);
       }
       plot();
@@ -99,6 +99,13 @@
     }
   }
 
+  // A refused key is told where it was asked for; a page that may no longer be seen is asked for as a whole.
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    if (xhr.status < 400) return;
+    if (target.id === "call") { event.detail.shouldSwap = true; event.detail.target = document.getElementById("call-refusal"); }
+    if (target === live && xhr.status === 404) { over = true; close(); location.reload(); }
+  });
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.target !== live) return;
     const now = live.querySelector("h1")?.textContent;

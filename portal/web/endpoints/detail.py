@@ -15,7 +15,7 @@ from clusters.states import AWS_KINDS, ClusterKind
 from endpoints import services
 from endpoints.autoscale import sentences
 from endpoints.models import Endpoint, Event, Revision, Route
-from endpoints.states import NEEDS_PERSON, SERVING, Status, Wish
+from endpoints.states import NEEDS_PERSON, Status, Wish
 from portal.tenancy.errors import NotFound, PortalError
 from portal.tenancy.roles import Verb
 from portal.tenancy.text import clean
@@ -71,7 +71,7 @@ def head(visit: Visit, row: Endpoint) -> dict[str, Any]:
         "row": row, "title": words.title(row), "cause": words.cause(row), "trouble": words.trouble(row),
         "size": words.size(row), "mark": mark_now(row), "line": timeline(row, list(mine), engines, now),
         "moving": is_moving(row), "asks_why": row.status in NOT_AS_WISHED, "stopped": row.wish == Wish.STOPPED,
-        "going": row.wish == Wish.DELETED, "serving": row.status in SERVING and row.ready_replicas > 0,
+        "going": row.wish == Wish.DELETED, "serving": row.is_serving and row.wish == Wish.RUNNING,
         "may_deploy": visit.may(Verb.DEPLOY) and not row.is_owned_by_cluster, "may_use": visit.may(Verb.USE),
         "edit_url": url_or_nothing(visit, "endpoint-edit", row.uid), "drift": _drift(row),
         "playground_url": url_or_nothing(inside, "playground"), "loadtests_url": url_or_nothing(inside, "loadtests"),

@@ -9,12 +9,14 @@ from uuid import UUID
 
 from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from endpoints.models import Endpoint
 from endpoints.services.endpoint_traffic import Counters, Minute, counters_of, hour_ago, minutes_of
 from endpoints.services.samples import Point, recent, sample
+from endpoints.services.suits import currency
 from endpoints.services.usage import cost_of
 from endpoints.states import SERVING
 
@@ -63,8 +65,8 @@ def _six(row: Endpoint, kept: list[Point], minutes: list[Minute], now: datetime)
         _figure("cache", _("KV cache in use"), _number(last.cache * 100, 0) if last and last.cache is not None else "–", "%",
                 _("of all replicas, on average") if last and last.cache is not None
                 else why or _("asked of its engines while this page is open")),
-        _figure("cost", _("Cost, this hour and the last"), f"{cost_of(booked.cost_nano):.2f}", "",
-                _("%(n)d calls, by the price of tokens") % {"n": booked.requests}),
+        _figure("cost", _("Cost, this hour and the last"), _number(float(cost_of(booked.cost_nano)), 2), currency(),
+                _("%(n)s calls, by the price of tokens") % {"n": _number(booked.requests, 0)}),
     ]
 
 
@@ -74,14 +76,15 @@ def _figure(name: str, label: str, value: str, unit: str, source: str) -> dict[s
 
 def _calls(lately: list[Minute]) -> dict[str, Any]:
     calls, errors = sum(one.calls for one in lately), sum(one.errors for one in lately)
-    failed = _("%(n)d of %(calls)d failed") % {"n": errors, "calls": calls} if calls else _("no call in 5 minutes")
-    return _figure("requests", _("Requests"), _number(calls / (60 * LATELY), 2), _("/s"), failed)
+    failed = _("%(n)s of %(calls)s failed") % {"n": _number(errors, 0), "calls": _number(calls, 0)}
+    return _figure("requests", _("Requests"), _number(calls / (60 * LATELY), 2), _("/s"),
+                   failed if calls else _("no call in 5 minutes"))
 
 
 def _tokens(last: Point | None, booked: Counters) -> dict[str, Any]:
     tokens_in = last.tokens_in if last else None
     source = (_("%(n)s in /s") % {"n": _number(tokens_in, 0)} if tokens_in is not None
-              else _("%(n)d since the last full hour") % {"n": booked.completion_tokens})
+              else _("%(n)s in this hour and the last") % {"n": _number(booked.completion_tokens, 0)})
     return _figure("tokens", _("Tokens out"), _number(last.tokens_out if last else None, 0), _("/s"), source)
 
 
@@ -95,4 +98,4 @@ def _first_byte(lately: list[Minute]) -> dict[str, Any]:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
+    return "–" if value is None else number_format(value, digits, force_grouping=True)

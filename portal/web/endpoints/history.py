@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from endpoints.models import Endpoint, Event, Revision
@@ -74,7 +75,8 @@ def _title(row: Endpoint, was: Revision, will: Revision, count: int) -> str:
     names = {"name": row.name, "was": was.number, "will": will.number, "n": count}
     if was == will or not count:
         return _("Revisions %(was)d and %(will)d of %(name)s are equal") % names
-    return _("Revisions %(was)d and %(will)d of %(name)s differ in %(n)d fields") % names
+    return ngettext("Revisions %(was)d and %(will)d of %(name)s differ in %(n)d field",
+                    "Revisions %(was)d and %(will)d of %(name)s differ in %(n)d fields", count) % names
 
 
 def _number(text: str, otherwise: int) -> int:

@@ -39,7 +39,7 @@ class Line:
 def of_engines(engines: Iterable[Engine]) -> list[Line]:
     now = timezone.now()
     return [Line(
-        engine.index, _("replica %(n)d") % {"n": engine.index + 1}, _engine_badge(engine, now), engine.revision,
+        engine.index, _("replica %(index)d") % {"index": engine.index}, _engine_badge(engine, now), engine.revision,
         clean(engine.node.name, 253), clean(engine.message, 400), engine.restarts,
         engine.exit_code if engine.phase != Phase.READY else None, engine.phase_since or engine.created_at)
         for engine in engines]

@@ -62,7 +62,7 @@ class BoundsForm(forms.Form):
 def scale(visit: Visit, uid: UUID) -> HttpResponse:
     """The page of both forms; a POST is the number of replicas."""
     row = row_of(visit, uid)
-    form = ReplicasForm(visit.request.POST or None, initial={"replicas": row.replicas})
+    form = ReplicasForm(visit.request.POST or None, initial={"replicas": row.replicas}, label_suffix="")
     if visit.request.method != "POST":
         return _answer(visit, row, form)
     visit.actor.require(Verb.DEPLOY, row.workspace)
@@ -103,7 +103,7 @@ def autoscale(visit: Visit, uid: UUID) -> HttpResponse:
 
 def _bounds(row: Endpoint, data: Mapping[str, str] | None = None) -> BoundsForm:
     kind = row.cluster.kind
-    return BoundsForm(_scaler(row), kind == "sagemaker", data, initial=row.autoscale)
+    return BoundsForm(_scaler(row), kind == "sagemaker", data, initial=row.autoscale, label_suffix="")
 
 
 def _scaler(row: Endpoint) -> Scaler:
@@ -122,7 +122,7 @@ def _answer(
     can_scale = row.cluster.kind in SCALERS
     return visit.render(
         "web/endpoints/scale.html", area="endpoints", status=error.status if error else status, row=row, error=error,
-        form=form or ReplicasForm(initial={"replicas": row.replicas}), sentences=sentences(row.autoscale),
+        form=form or ReplicasForm(initial={"replicas": row.replicas}, label_suffix=""), sentences=sentences(row.autoscale),
         bounds=bounds or _bounds(row), groups=trigger_groups(_scaler(row), row.autoscale, posted) if can_scale else [],
         can_scale=can_scale, size=words.size(row), limits=quota_checks(tuple(standings(row))),
         title=_("How many replicas of %(name)s") % {"name": row.name},

@@ -63,6 +63,8 @@ def timeline(row: Endpoint, events: Sequence[Event], engines: Iterable[Engine], 
     if asked is None or row.wish == Wish.DELETED:
         return None
     marks = [Step(ASKED, "done", asked.at), *_marks(row, events, asked.at), *_of_engines(row, engines, asked.at)]
+    if row.status in NEEDS_PERSON:
+        marks.append(Step(row.get_status_display(), "broke", row.status_since))
     steps = _with_times(_once(sorted(marks, key=lambda step: step.at or now)), row, now)
     ended = steps[-1].at if steps[-1].label in (READY, ENDED) and steps[-1].state == "done" else None
     return _drawn(Timeline(tuple([*steps, *_to_come(row, steps, ended)][:MOST_PHASES]), asked.at, ended,
@@ -83,8 +85,8 @@ def _marks(row: Endpoint, events: Sequence[Event], asked: datetime) -> list[Step
 def _label(row: Endpoint, event: Event) -> str | Promise | None:
     if row.wish == Wish.STOPPED:
         return {Status.STOPPING: ENDING, Status.STOPPED: ENDED}.get(Status(event.now)) if event.now in Status.values else None
-    if event.now == Status.INSERVICE:
-        return READY
+    if event.now == Status.INSERVICE:  # of one that has been in service before this wish came undone, it says nothing
+        return READY if row.status in (Status.INSERVICE, Status.DEGRADED) else None
     if event.cause in WAITS:
         return WAITS[event.cause]
     return TAKEN_UP if event.now in (Status.CREATING, Status.UPDATING) and event.kind == "status" else None
