@@ -22,6 +22,7 @@ from portal.tenancy.fields import seal, unseal
 from . import limits
 
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 - where the server knows none, as behind a socket file
+MISMATCH = gettext_lazy("Name or address and password do not match.")
 TOLD = {
     "account/messages/password_changed.txt": gettext_lazy("Your password is changed. All other browsers are signed out."),
     "mfa/messages/totp_activated.txt": gettext_lazy("Signing in now asks for a code of your authenticator app."),
@@ -33,6 +34,12 @@ TOLD = {
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Nobody signs up by themselves; passwords are tried a limited number of times."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages, "username_password_mismatch": MISMATCH, "email_password_mismatch": MISMATCH,
+        "enter_current_password": gettext_lazy("This is not your password until now."),
+        "incorrect_password": gettext_lazy("This is not your password."),
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
@@ -78,6 +85,10 @@ def _typed(credentials: dict[str, Any]) -> str:
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Secrets of apps and recovery codes are encrypted with the portal's keys."""
 
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": gettext_lazy("This code is not valid, or it was used before. Type the next one."),
+    }
     BOUND_TO = "mfa_authenticator"
 
     def encrypt(self, text: str) -> str:
