@@ -50,7 +50,7 @@ class VariablesField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"required": False, "max_length": 20_000, "strip": False, **kwargs})
 
-    def clean(self, value: Any) -> dict[str, str]:  # type: ignore[override]
+    def clean(self, value: Any) -> dict[str, str]:
         found: dict[str, str] = {}
         for line in filter(None, map(str.strip, str(super().clean(value) or "").splitlines())):
             name, equals, text = line.partition("=")
@@ -72,7 +72,7 @@ class NumbersField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"required": False, "max_length": 400, **kwargs})
 
-    def clean(self, value: Any) -> list[int]:  # type: ignore[override]
+    def clean(self, value: Any) -> list[int]:
         parts = str(super().clean(value) or "").replace(",", " ").split()
         if not all(part.isdecimal() and len(part) < 4 for part in parts):
             raise forms.ValidationError(_("Write whole numbers with commas, such as 0, 1."))

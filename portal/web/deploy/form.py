@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from clusters.states import ClusterKind
@@ -64,7 +65,7 @@ class DeployForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         said = super().clean() or self.cleaned_data
         if said.get("size") == OTHER and not said.get("replicas") and "replicas" not in self.errors:
-            self.add_error("replicas", _now_number())
+            self.add_error("replicas", _now("Write how many replicas."))
         return said
 
     @property
@@ -72,7 +73,3 @@ class DeployForm(forms.Form):
         """How many replicas were chosen; 1 where the field has an error."""
         said = self.cleaned_data
         return int(said.get("replicas") or 1) if said.get("size") == OTHER else int(said.get("size") or 1)
-
-
-def _now_number() -> str | Promise:
-    return _("Write how many replicas.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.admin.utils import label_for_field
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -124,7 +125,7 @@ def bars(found: Sequence[Standing]) -> list[Bar]:
 def _bar(one: Standing) -> Bar:
     whole = max(one.most, one.others + max(one.own, one.had)) * BAR or 1
     before, added = one.others + one.had, one.own - one.had
-    label = Limit._meta.get_field(one.quantity).verbose_name
+    label = label_for_field(one.quantity, Limit)
     text = _("%(before)d + %(added)d of %(most)d") if added >= 0 else _("%(before)d − %(added)d of %(most)d")
     return Bar(f"{label} · {one.limit}", text % {"before": before, "added": abs(added), "most": one.most},
                _share(min(before, before + added), whole), _share(abs(added), whole), _share(one.most, whole), one.is_broken)

@@ -60,7 +60,7 @@ def _changes(own: Mapping[str, Any], base: Mapping[str, Any], new: Mapping[str, 
 
 def options_of(draft: Draft) -> dict[str, Any]:
     """Options of the place with the type of machine from its own field, unless the options say on what it runs."""
-    options = copy.deepcopy(draft.form.cleaned_data["options"])
+    options: dict[str, Any] = copy.deepcopy(draft.form.cleaned_data["options"])
     instance = draft.form.cleaned_data["instance"]
     if not instance or not draft.options_kind:
         return options
@@ -76,7 +76,7 @@ def options_of(draft: Draft) -> dict[str, Any]:
 def autoscale_of(draft: Draft) -> dict[str, Any] | None:
     """One trigger between two bounds; {} switches autoscaling off, None leaves what the page does not show as it is."""
     said = draft.form.cleaned_data
-    there = draft.endpoint.autoscale if draft.endpoint else {}
+    there: dict[str, Any] = draft.endpoint.autoscale if draft.endpoint else {}
     if not said["scaling"]:
         return {}
     bounds = {name: said[name] for name in ("min_replicas", "max_replicas") if said[name] is not None}
