@@ -21,6 +21,7 @@ from models_catalog.models import CatalogModel, Profile
 from models_catalog.seed.load import load_catalogue
 from portal.tenancy.models import User
 from tests.browser.conftest import Window
+from tests.browser.test_web_pages import check_with_axe
 from tests.cast import GIB, Cast, make_cluster, make_host, set_limit
 from tests.portal.world import make_endpoint, make_engine
 
@@ -102,6 +103,13 @@ def set_status(endpoint: Endpoint, status: str, **values: object) -> None:
         status=status, seen_at=timezone.now(), observed_generation=endpoint.generation, **values)
 
 
+def hold(window: Window, name: str) -> None:
+    """The page is for everybody, and no wider than the window."""
+    assert check_with_axe(window.page) == []
+    assert window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    window.shot(name)
+
+
 @pytest.mark.parametrize("window", LOOKS.values(), ids=LOOKS, indirect=True)
 def test_the_three_pages_say_what_fits_and_what_needs_somebody(
     cast: Cast, shop: Shop, window: Window, request: pytest.FixtureRequest,
@@ -112,20 +120,23 @@ def test_the_three_pages_say_what_fits_and_what_needs_somebody(
     expect(page.locator("h1")).to_have_text("Two things need you")
     expect(page.locator(".notice").first).to_contain_text("llama-long has been stalled for 14 min")
     expect(page.get_by_role("img", name="gpu-east: 1 ours")).to_be_visible()
-    window.shot(f"home-{look}")
+    hold(window, f"home-{look}")
     window.open("/w/alpha/models/")
     expect(page.locator("h1")).to_have_text("7 models to choose from")
-    window.shot(f"catalogue-{look}")
+    hold(window, f"catalogue-{look}")
     page.get_by_role("link", name="Qwen3 8B", exact=True).click()
     expect(page.locator("h1")).to_have_text("Qwen3 8B")
     expect(page.locator("svg.bar").first).to_be_visible()
-    window.shot(f"model-{look}")
+    hold(window, f"model-{look}")
 
 
 def test_a_filter_changes_the_list_and_the_address(cast: Cast, shop: Shop, window: Window) -> None:
     page = window.page
+    for number in range(2):  # more places than have columns of their own
+        make_host(make_cluster(f"lab-{number}", seen_at=timezone.now()), f"lab-{number}", gpus=1)
     enter(window, cast.alice)
     window.open("/w/alpha/models/")
+    hold(window, "catalogue-many-places")
     page.fill("#q", "qwen")
     expect(page.locator("h1")).to_have_text("3 models match")
     page.select_option("select[name=size]", "15b")
