@@ -21,7 +21,8 @@ class OnceForm(forms.Form):
     once = forms.CharField(required=False, max_length=36, widget=forms.HiddenInput, initial=lambda: str(uuid4()))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
 
 
 def make_once(visit: Visit, form: OnceForm, make: Callable[[], str]) -> tuple[str, bool]:
