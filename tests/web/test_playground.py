@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
@@ -117,10 +120,11 @@ def test_each_way_of_trying_offers_its_models(client_of: ClientOf, cast: Cast, t
 def test_those_that_answer_come_first_and_others_say_their_state(client_of: ClientOf, cast: Cast) -> None:
     make(cast.alpha, "a-waiting", ready=False)
     make(cast.alpha, "z-ready")
+    make(cast.alpha, "b-empty").backends.all().delete()
     make_route(cast.alpha, "dead-route", Endpoint.objects.get(name="a-waiting"))
     found = listed(client_of("alice"))["models"]
     assert [(one["name"], one["is_ready"], one["state"]) for one in found] == [
-        ("z-ready", True, "In service"), ("a-waiting", False, "Creating"),
+        ("z-ready", True, "In service"), ("a-waiting", False, "Creating"), ("b-empty", False, "No replica answers now"),
         ("dead-route", False, "No endpoint behind it answers")]
 
 
@@ -203,7 +207,13 @@ def test_every_task_is_tried_somewhere_or_left_out_on_purpose() -> None:
     assert len({kind.name for kind in KINDS}) == len(KINDS)
 
 
-def test_words_are_told_once() -> None:
+def test_the_script_says_the_words_that_it_is_given() -> None:
+    files = Path(settings.BASE_DIR, "static", "web").glob("playground-*.js")
+    script = "\n".join(path.read_text() for path in files)
+    said = set(re.findall(r'"([a-z_]+)"', script))
+    said |= set(re.findall(r"\b(\w+): \[\"is-", script))
+    given = {name for name in words() if not name.startswith(("limit_", "of_"))}
+    assert (given - said, set(re.findall(r'word\("([a-z_]+)"', script)) - given) == (set(), set())
     assert all(words().values())
 
 

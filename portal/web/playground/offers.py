@@ -12,8 +12,8 @@ from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from endpoints.models import Backend, Endpoint, Revision, Route, RouteTarget, TokenPrice
-from endpoints.states import COLOURS, Wish
+from endpoints.models import Backend, Endpoint, Revision, Route, RouteTarget, TargetRole, TokenPrice
+from endpoints.states import COLOURS, SERVING, Wish
 from endpoints.token_prices import PRICE_FIELDS, Amounts, Priced, TokenPrices
 from models_catalog.choices import Task
 from portal.tenancy.models import Workspace, WorkspaceQuerySet
@@ -133,17 +133,20 @@ def _of_target(kind: Kind) -> Q:
 
 def targets_of(route: Route) -> list[Endpoint]:
     """The endpoints that calls by this name can reach: with a share, standing in, or on trial."""
-    found = [target.endpoint for target in route.targets.all() if target.weight or target.role != "main"]
+    found = [target.endpoint for target in route.targets.all() if target.weight or target.role != TargetRole.MAIN]
     canary = getattr(route, "canary", None)
     return [*found, canary.endpoint] if canary is not None and canary.is_running else found
 
 
 def _of_endpoint(endpoint: Endpoint, answering: Collection[int], prices: TokenPrices) -> Offer:
     is_ready = endpoint.pk in answering and endpoint.wish == Wish.RUNNING
+    state, colour, shape = str(endpoint.get_status_display()), COLOURS[endpoint.status], endpoint.status.lower()
+    if not is_ready and endpoint.status in SERVING:
+        state, colour, shape = _("No replica answers now"), "late", "stalled"
     return Offer(
         uid=str(endpoint.uid), name=endpoint.public_name, is_route=False, place=endpoint.cluster.name, is_ready=is_ready,
-        state=str(endpoint.get_status_display()), colour=COLOURS[endpoint.status], shape=endpoint.status.lower(),
-        takes_images=_task(endpoint) == Task.VISION_CHAT, cost=cost_of([_amounts(endpoint, prices)]))
+        state=state, colour=colour, shape=shape, takes_images=_task(endpoint) == Task.VISION_CHAT,
+        cost=cost_of([_amounts(endpoint, prices)]))
 
 
 def _of_route(route: Route, targets: Sequence[Endpoint], answering: Collection[int], prices: TokenPrices) -> Offer:

@@ -30,7 +30,6 @@ def _states() -> dict[str, str]:
     return {
         "idle": _("Ready"), "waiting": _("Waiting for the first token"), "writing": _("Writing"), "done": _("Done"),
         "stopped": _("Stopped"), "refused": _("Refused"), "cut": _("Cut off"),
-        "nothing_yet": _("Nothing was said yet."),
         "told_done": _("{model} is done: {tokens} tokens in {seconds}."),
         "told_stopped": _("{model} was stopped."), "told_refused": _("{model} did not answer: {reason}"),
         "too_long": _("It stopped at the longest answer that you allowed, {tokens} tokens."),
@@ -38,7 +37,7 @@ def _states() -> dict[str, str]:
         "by": _("{model}: {tokens} tokens in {seconds}"),
         "route": _("{name} (route)"), "not_ready": _("{name}: {state}"),
         "out_in": _("out, {tokens} in"), "about_out": _("out so far"), "most": _("{money} at most"),
-        "no_price": _("no price"), "tokens_only": _("{tokens} in"),
+        "no_price": _("no price"),
     }
 
 
@@ -85,11 +84,10 @@ def _doings() -> dict[str, str]:
         "your_message": _("Your message"), "to_one": _("Your message to {model}"), "to_all": _("Your message to all models"),
         "remove_image": _("Remove image {number}"), "bad_image": _("“{name}” is no image that the browser can read."),
         "most_images": _("Four images at most go with one message."), "ends_at": _("ends {time}"),
-        "no_key": _("drawn with the first message"), "find_none": _("No model has this in its name."),
+        "find_none": _("No model has this in its name."),
         "choose_model": _("Choose a model that answers."), "few_texts": _("Write two to ten texts, each in a line of its own."),
         "no_documents": _("Write a query, and at least one document, each in a line of its own."),
         "many_documents": _("Fifty documents at most."), "closest": _("Closest: {first} and {second}, {value}."),
         "best": _("Best: document {number}, {score}."), "strange": _("The model's answer has another form than expected."),
         "text": _("Text"), "document_number": _("Document {number}"),
-        "asking": _("Waiting for the answer"), "code_key": _("your key"),
     }
