@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -16,8 +16,8 @@ from portal.tenancy.errors import Conflict
 from portal.tenancy.queue import after_commit
 
 from .. import states
-from ..models import AgentNonce, Engine, Host, Node
-from ..states import HostState, Phase
+from ..models import AgentNonce, Cluster, Engine, Host, Node
+from ..states import ClusterKind, HostState, Phase
 from .enrolment import require_operator
 from .report import LOOK_AT, bump_version, forget_engines
 
@@ -74,7 +74,14 @@ def mark_lost_hosts() -> int:
     lost = sum(_mark_lost(host) for host in late.select_related("node__cluster"))
     _forget_stopped_on_lost()
     _prune_nonces()
+    _note_looks()
     return lost
+
+
+def _note_looks() -> None:
+    """A place of hosts was looked at when the last of its agents called."""
+    calls = Host.objects.filter(node__cluster=OuterRef("pk")).order_by("-seen_at").values("seen_at")[:1]
+    Cluster.objects.filter(kind=ClusterKind.HOSTS).update(seen_at=Subquery(calls))
 
 
 @retry_tx

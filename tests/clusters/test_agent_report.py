@@ -232,6 +232,17 @@ class TestLostHosts:
         host.refresh_from_db()
         assert (host.state, host.lease_epoch) == (HostState.READY, 1)
 
+    def test_a_place_was_looked_at_when_its_last_agent_called(self, host: Host) -> None:
+        other = make_host(host.node.cluster, "other")
+        called = timezone.now() - timedelta(seconds=7)
+        Host.objects.filter(pk=host.pk).update(seen_at=called)
+        Host.objects.filter(pk=other.pk).update(seen_at=called - timedelta(minutes=2))
+        empty = make_cluster("empty")
+        services.mark_lost_hosts()
+        for place in (empty, host.node.cluster):
+            place.refresh_from_db()
+        assert (host.node.cluster.seen_at, empty.seen_at) == (called, None)
+
     def test_a_late_host_is_lost_once_with_its_engines(self, host: Host, rung: list[Any],
                                                        django_capture_on_commit_callbacks: Any) -> None:
         engine = order_engine(host, "/models/x")
