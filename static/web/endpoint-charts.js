@@ -26,7 +26,7 @@ window.endpointCharts = (() => {
   function options(name, width) {
     const range = (_chart, _low, high) => [0, name === "cache" ? 100 : Math.max(high || 0, name === "first" ? 0.1 : 1) * 1.1];
     return {
-      width, height: 160, padding: [8, 8, 0, 0], legend: { show: false }, cursor: { points: { size: 5 }, drag: { x: false, y: false } },
+      width, height: 160, padding: [8, 28, 0, 0], legend: { show: false }, cursor: { points: { size: 5 }, drag: { x: false, y: false } },
       scales: { x: { time: true }, y: { range } },
       axes: [axis({ values: (_chart, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 60 ? exact : clock).format(tick * 1000)), space: 80, size: 26 }),
         axis({ values: (_chart, ticks) => ticks.map((tick) => number.format(tick)), size: 44, space: 28 })],

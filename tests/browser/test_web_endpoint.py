@@ -22,6 +22,7 @@ from endpoints.services.route_traffic import minute_of
 from endpoints.states import Cause, Status
 from portal.tenancy.models import ApiKey, Membership
 from tests.browser.portal import Portal, running_portal
+from tests.browser.test_web_pages import check_with_axe
 from tests.simulators.openai_backend import OpenAIBackend
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -195,4 +196,6 @@ def test_every_page_fits_its_window(row: Endpoint, open_page: Any, portal: Porta
             expect(page.locator('[data-plot="cache"] canvas')).to_be_visible(timeout=15_000)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         shot(page, f"{name}-{look}")
+        if look != "zh":
+            faults += [f"{name}: {fault}" for fault in check_with_axe(page)]
     assert faults == []

@@ -63,9 +63,10 @@ def timeline(row: Endpoint, events: Sequence[Event], engines: Iterable[Engine], 
     if asked is None or row.wish == Wish.DELETED:
         return None
     marks = [Step(ASKED, "done", asked.at), *_marks(row, events, asked.at), *_of_engines(row, engines, asked.at)]
+    marks = _once(sorted(marks, key=lambda step: step.at or now))
     if row.status in NEEDS_PERSON:
-        marks.append(Step(row.get_status_display(), "broke", row.status_since))
-    steps = _with_times(_once(sorted(marks, key=lambda step: step.at or now)), row, now)
+        marks.append(Step(row.get_status_display(), "broke", max(row.status_since, marks[-1].at or now)))
+    steps = _with_times(marks, row, now)
     ended = steps[-1].at if steps[-1].label in (READY, ENDED) and steps[-1].state == "done" else None
     return _drawn(Timeline(tuple([*steps, *_to_come(row, steps, ended)][:MOST_PHASES]), asked.at, ended,
                            None if ended else row.deadline_at), row, now)
