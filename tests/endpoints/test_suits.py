@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from clusters.models import Accelerator, AwsAccount, AwsPlace, Cluster, Node
+from clusters.models import Accelerator, AwsAccount, AwsPlace, Cluster, Host, Node
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint, Revision
 from endpoints.services.hourly import cost_per_hour
@@ -62,6 +62,14 @@ def test_a_place_without_a_gpu_never_takes_it(cast: Cast, large: CatalogModel) -
     make_host(place)
     found = best(cast, large, place)
     assert (found.fits, found.barrier, found.is_full) == (False, Barrier.GPU, False)
+
+
+def test_hosts_without_the_engine_release_say_so(cast: Cast, large: CatalogModel) -> None:
+    place = make_cluster("east")
+    make_host(place, gpus=2)
+    Host.objects.update(releases=["another"])
+    found = best(cast, large, place)
+    assert (found.barrier, found.why_not) == (Barrier.ENGINE, "No host there has the engine vllm-cuda-test installed.")
 
 
 def test_a_full_host_would_take_it_later(cast: Cast, large: CatalogModel) -> None:

@@ -53,6 +53,9 @@ def on_hosts(nodes: Sequence[NodeRoom], revision: RevisionSpec, suit: Suit) -> S
         return found
     if not nodes:
         return replace(found, why_not=refusal(nodes, need))
+    if not any(need.release in node.releases for node in nodes):
+        return replace(found, replicas=0, barrier=Barrier.ENGINE, why_not=_(
+            "No host there has the engine %(release)s installed.") % {"release": need.release})
     return _refused(found, refusal(nodes, need), bool(devices), any(_could_take(node, need) for node in nodes))
 
 

@@ -23,6 +23,7 @@ class Barrier(StrEnum):
     WEIGHTS = "weights"  # such places can't load weights of this kind
     IMAGE = "image"      # the engine release has no image for such places
     GPU = "gpu"          # there is no GPU
+    ENGINE = "engine"    # no host there has the engine release
 
 
 @dataclass(frozen=True)

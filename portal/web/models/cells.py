@@ -20,6 +20,7 @@ BARRIERS: dict[Barrier, tuple[str | Promise, str | Promise]] = {
     Barrier.ACCESS: (gettext_lazy("No token"), gettext_lazy("its hub asks for one")),
     Barrier.WEIGHTS: (gettext_lazy("Can't load"), gettext_lazy("its weights lie where the place can't get them")),
     Barrier.IMAGE: (gettext_lazy("No image"), gettext_lazy("its engine has none for such places")),
+    Barrier.ENGINE: (gettext_lazy("No engine"), gettext_lazy("no host there has it installed")),
     Barrier.GPU: (gettext_lazy("Needs a GPU"), gettext_lazy("there is none")),
 }
 
