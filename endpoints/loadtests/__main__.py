@@ -1,8 +1,8 @@
 """The process that makes the calls of one run, apart from the worker so that neither slows the other down.
 
-The first line on standard input is the key, the second the plan as JSON; then come `go on` at least every ten seconds and
+The first line on standard input is the key, the second the plan as JSON; then come `go on` at least every fifteen seconds and
 perhaps `stop <why>`. Twice a second a line of JSON goes out with what was measured so far; the last one has `ended`.
-Who hears nothing for ten seconds has lost its worker and ends, by the kernel's own clock.
+Who hears nothing for fifteen seconds has lost its worker and ends, by the kernel's own clock.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .client import Client
 from .plan import Plan
 from .runner import Runner
 
-DEAF_SECONDS = 10
+DEAF_SECONDS = 15  # less than a lease: when a run is taken from a worker, its calls have ended
 TELL_SECONDS = 0.5
 ORPHANED = "worker"
 

@@ -65,4 +65,4 @@ SHAPES: dict[str, tuple[str, str]] = {
     RunState.INTERRUPTED: ("warn", "warn"), RunState.FAILED: ("no", "no"),
 }
 # A worker writes twice a second; one that has not for so long is gone, and its run with it.
-LEASE = timedelta(seconds=10)
+LEASE = timedelta(seconds=20)

@@ -14,6 +14,7 @@ from endpoints.loadtests.states import Ending, RunState
 from endpoints.models import LoadTest
 from endpoints.services.token_prices import set_price
 from tests.browser.conftest import Window
+from tests.browser.test_web_pages import check_with_axe
 from tests.cast import Cast, set_limit
 from tests.endpoints.loadtest_cast import make_run, make_serving, measured
 
@@ -94,4 +95,5 @@ def test_every_page_is_whole_in_the_dark_and_on_a_phone(cast: Cast, signed_in: W
         signed_in.open(f"/w/alpha/loadtests/{path}")
         expect(page.locator("h1")).to_have_count(1)
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, name
+        assert check_with_axe(page) == [], name
         signed_in.shot(f"loadtest-{name}.{look}")

