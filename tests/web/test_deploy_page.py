@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 
 from clusters.models import AwsAccount, AwsPlace, Cluster
@@ -16,6 +17,9 @@ from clusters.states import ClusterKind
 from endpoints.models import Endpoint, Revision
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile
 from portal.tenancy.models import AuditEntry
+from portal.web.deploy.draft import Draft
+from portal.web.deploy.wish import wish_of
+from portal.web.visit import Visit
 from tests.cast import GIB, Cast, make_cluster, make_host, make_model, make_profile, set_limit
 from tests.kube import make_kubernetes_place
 from tests.portal.world import make_endpoint
@@ -372,3 +376,46 @@ def test_memory_is_a_sum(client_of: ClientOf, shelf: CatalogModel) -> None:
     CatalogModel.objects.update(weights_bytes=300 * GIB)
     opened = client_of("bob").get(f"{PAGE}?model=tiny-chat&profile=tiny-chat-gpu")
     assert "does not fit" in text_of(opened)
+
+
+AWS_SIGNAL = "SageMakerVariantInvocationsPerInstance"
+
+
+@pytest.mark.parametrize(("kind", "values", "wish"), [
+    (ClusterKind.HOSTS, {"scaling": ""}, {"autoscale": {}, "options": {}}),
+    (ClusterKind.KUBERNETES, {"scaling": "on", "min_replicas": "1", "max_replicas": "3", "signal": "waiting", "threshold": "5"},
+     {"autoscale": {"min_replicas": 1, "max_replicas": 3, "triggers": [
+         {"type": "prometheus", "metadata": {"signal": "waiting", "threshold": "5"}}]}}),
+    (ClusterKind.KUBERNETES, {"scaling": "on", "max_replicas": "3", "signal": "http", "threshold": "8"},
+     {"autoscale": {"max_replicas": 3, "triggers": [{"type": "http", "metadata": {"concurrency": "8"}}]}}),
+    (ClusterKind.SAGEMAKER, {"scaling": "on", "max_replicas": "2", "signal": AWS_SIGNAL, "threshold": "60",
+                             "instance": "ml.g6.xlarge"},
+     {"options": {"InstanceType": "ml.g6.xlarge"}, "autoscale": {"max_replicas": 2, "triggers": [
+         {"type": "sagemaker", "metadata": {"metric": AWS_SIGNAL, "target": "60"}}]}}),
+    (ClusterKind.SAGEMAKER, {"instance": "ml.g6.xlarge", "options__InstanceType": "ml.g5.2xlarge"},
+     {"options": {"InstanceType": "ml.g5.2xlarge"}}),
+])
+def test_what_only_some_places_know_becomes_their_wish(
+    client_of: ClientOf, shelf: CatalogModel, kind: str, values: dict[str, str], wish: dict[str, Any],
+) -> None:
+    name = {ClusterKind.HOSTS: "gpu-east", ClusterKind.SAGEMAKER: "aws", ClusterKind.KUBERNETES: "kube"}[ClusterKind(kind)]
+    if kind == ClusterKind.SAGEMAKER:
+        sagemaker()
+    elif kind == ClusterKind.KUBERNETES:
+        make_cluster("kube", kind=kind)
+        EngineRelease.objects.update(image=ECR)
+        Artifact.objects.update(kind="huggingface", location="acme/tiny-chat")
+    options_kind = {"options__kind": "SageMaker"} if kind == ClusterKind.SAGEMAKER else {}
+    draft = Draft(visit_of(plan_of(client_of("bob"), place="nowhere"), name, {**values, **options_kind}))
+    assert draft.told == {}
+    found = wish_of(draft)
+    assert {key: found[key] for key in wish} == wish
+
+
+def visit_of(answer: Any, place: str, values: dict[str, str]) -> Visit:
+    """A visit as the page's own, whose form was filled in on a page that was drawn for this place."""
+    visit: Visit = answer.context["visit"]
+    profile = "tiny-chat-gpu"
+    visit.request.POST = QueryDict("", mutable=True)  # type: ignore[assignment]
+    visit.request.POST.update({**FORM, "place": place, "shape": f"tiny-chat|{place}|{profile}", "profile": profile, **values})
+    return visit
