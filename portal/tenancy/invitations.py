@@ -62,7 +62,7 @@ def invite(actor: Actor, workspace: Workspace, mail: str, role: str) -> Invited:
 
 def link_of(token: str) -> str:
     """Where the mail leads: at the portal's own address, whatever a request said that it was called by."""
-    return settings.PORTAL_URL + reverse("web:invitation-link", args=[token])
+    return f"{settings.PORTAL_URL}{reverse('web:invitation-link', args=[token])}"
 
 
 @retry_tx

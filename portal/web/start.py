@@ -13,9 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from portal.tenancy.models import User, Workspace
 
 from .shell import plain_page
-from .visit import ALL, sign_in_first
-
-LAST = "last_workspace"  # in the session
+from .visit import ALL, LAST, sign_in_first
 
 
 @never_cache
@@ -26,7 +24,7 @@ def start(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, User):
         return sign_in_first(request)
     slugs = Workspace.objects.visible_to(user).values_list("slug", flat=True)
-    last = request.session.get(LAST)
+    last = request.COOKIES.get(LAST)
     slug = slugs.filter(slug=last).first() if last else None
     slug = slug or (ALL if user.sees_everything else slugs.first())
     if slug is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -27,6 +28,8 @@ from .shell import answer_page, error_page
 
 P = ParamSpec("P")
 METHODS = ("GET", "HEAD", "POST")
+LAST = f"portal_workspace_{settings.PORTAL_PORT}"
+LAST_SECONDS = 90 * 86400
 ALL = "-"  # instead of a workspace's short name: operators see all of them
 
 
@@ -104,7 +107,7 @@ def page(view: Callable[Concatenate[Visit, P], HttpResponse]) -> Callable[..., H
         visit = Visit(request, user, None)
         try:
             visit = Visit(request, user, _workspace_of(user, slug))
-            return view(visit, *args, **kwargs)
+            return _remembered(visit, view(visit, *args, **kwargs))
         except PortalError as error:
             return with_error_headers(error_page(visit, error), error)
         except DatabaseError as error:
@@ -114,6 +117,14 @@ def page(view: Callable[Concatenate[Visit, P], HttpResponse]) -> Callable[..., H
             return with_error_headers(error_page(visit, refusal, with_shell=False), refusal)
 
     return inner
+
+
+def _remembered(visit: Visit, answer: HttpResponse) -> HttpResponse:
+    """The first page leads to the workspace that was looked at last. In a cookie, which costs no query."""
+    if visit.request.COOKIES.get(LAST) != visit.slug and not visit.is_partial:
+        answer.set_cookie(LAST, visit.slug, max_age=LAST_SECONDS, httponly=True, samesite="Lax",
+                          secure=settings.SESSION_COOKIE_SECURE)
+    return answer
 
 
 def sign_in_first(request: HttpRequest) -> HttpResponse:

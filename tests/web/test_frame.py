@@ -9,6 +9,7 @@ import pytest
 from django.http import HttpRequest
 from django.test import Client
 
+from portal.tenancy.models import Membership
 from portal.web.start import safe_next
 from tests.cast import Cast, make_user
 
@@ -28,6 +29,15 @@ def test_the_first_page_leads_to_a_workspace_of_ones_own(client_of: ClientOf) ->
     assert client_of("alice").get("/")["Location"] == "/w/alpha/"
     assert client_of("charlie").get("/")["Location"] == "/w/beta/"
     assert client_of("operator").get("/")["Location"] == "/w/-/"
+
+
+def test_the_first_page_leads_to_the_workspace_that_was_looked_at_last(client_of: ClientOf, cast: Cast) -> None:
+    Membership.objects.create(workspace=cast.beta, user=cast.alice, role="viewer")
+    alice = client_of("alice")
+    alice.get("/w/beta/")
+    assert alice.get("/")["Location"] == "/w/beta/"
+    Membership.objects.filter(workspace=cast.beta, user=cast.alice).delete()
+    assert alice.get("/")["Location"] == "/w/alpha/"
 
 
 def test_who_is_in_no_workspace_is_told_what_to_do(client: Client, cast: Cast) -> None:

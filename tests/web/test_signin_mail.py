@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
 
@@ -123,6 +124,15 @@ def test_a_newcomer_chooses_name_and_password_and_is_in(cast: Cast, client: Clie
     assert answer["Location"] == "/w/alpha/"
     assert client.get("/w/alpha/").status_code == 200
     assert client.get("/account/invitation/").status_code == 404
+    assert EmailAddress.objects.get(user__username="newcomer").verified
+
+
+def test_a_link_that_was_handed_over_proves_no_address(cast: Cast, client: Client, settings: Any) -> None:
+    settings.PORTAL_MAIL_URL = ""
+    made = invitations.invite(cast.actor("alice"), cast.alpha, "new@example.org", "viewer")
+    client.get(made.link.removeprefix("https://portal.example"))
+    client.post("/account/invitation/", {"do": "new", "username": "newcomer", "password": NEW})
+    assert not EmailAddress.objects.get(user__username="newcomer").verified
 
 
 def test_a_member_of_elsewhere_signs_in_and_joins(cast: Cast, client: Client) -> None:

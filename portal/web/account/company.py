@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -48,7 +49,7 @@ class Door(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:
         """At the portal's own address, whatever the request said that it was called by."""
-        return settings.PORTAL_URL + reverse("openid_connect_callback", kwargs={"provider_id": OIDC})
+        return f"{settings.PORTAL_URL}{reverse('openid_connect_callback', kwargs={'provider_id': OIDC})}"
 
     def get_access_token_data(self, request: HttpRequest, app: Any, client: Any, pkce_code_verifier: str | None = None) -> Any:
         if not pkce_code_verifier:
@@ -130,11 +131,10 @@ def begin(request: HttpRequest) -> HttpResponse:
     """To the provider. By a page of its own, because a form of ours may lead to no other site."""
     if not _is_set_up():
         raise Http404
-    wanted = QueryDict(mutable=True)
-    wanted["next"] = request.POST.get("next", "")
-    request.GET, request.POST = QueryDict(), wanted  # where allauth would take scopes and processes from
+    # Nothing but this of what was sent: allauth would take scopes and processes from it.
+    request.GET, request.POST = QueryDict(), QueryDict(urlencode({"next": request.POST.get("next", "")}))
     try:
-        answer = OAuth2LoginView.adapter_view(Door(request))(request)
+        answer: HttpResponse = OAuth2LoginView.adapter_view(Door(request))(request)
     except (requests.RequestException, OAuth2Error, PermissionDenied, ValueError, KeyError) as error:
         log.warning("the company's sign-in does not answer", extra={"error": type(error).__name__})
         return plain_page(request, "web/account/company_away.html", {}, status=503)

@@ -10,11 +10,13 @@ from typing import Any
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa.models import Authenticator
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from portal.middleware import Middleware
+from portal.tenancy.answers import error_response
+from portal.tenancy.errors import NotAllowed
 from portal.tenancy.models import User
 
 from . import sessions
@@ -39,7 +41,7 @@ class AccountGuard(Middleware):
         if request.path_info.startswith(OPEN_WITHOUT) or not lacks_second_factor(request, request.user):
             return None
         if request.path_info.startswith("/api/"):
-            return JsonResponse({"error": {"code": "second_factor", "message": _("Set up a second factor first.")}}, status=403)
+            return error_response(request, NotAllowed(_("Set up a second factor first."), code="second_factor"))
         return redirect("web:account")
 
     def _note(self, request: HttpRequest) -> None:

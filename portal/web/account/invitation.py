@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
@@ -71,6 +72,8 @@ def _act(request: HttpRequest, row: Invitation) -> HttpResponse:
 def _make_account(request: HttpRequest, row: Invitation) -> None:
     member = invitations.join_as_new(
         row, username=request.POST.get("username", ""), password=request.POST.get("password", ""))
+    # Proven by the mail: the company's sign-in with this address then leaves the account its password.
+    EmailAddress.objects.create(user=member.user, email=member.user.email, primary=True, verified=row.was_mailed)
     login(request, member.user, backend=settings.AUTHENTICATION_BACKENDS[0])
 
 
@@ -78,7 +81,7 @@ def _page(request: HttpRequest, row: Invitation, error: PortalError | None = Non
     way = "join" if isinstance(request.user, User) else "sign-in" if invitations.has_account(row) else "new"
     if isinstance(request.user, User) and request.user.email.lower() != row.mail:
         way = "other"
-    sign_in = f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': reverse('web:invitation')})}"
+    sign_in = f"{reverse('account_login')}?{urlencode({'next': reverse('web:invitation')})}"
     return plain_page(request, PAGE, {
         "row": row, "way": way, "sign_in": sign_in, "error": error, "typed": request.POST.get("username", ""),
         "errors": {error.field: error.message} if error and error.field else {},

@@ -11,7 +11,7 @@ from allauth.account.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.sessions.models import Session
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import OperationalError
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -48,11 +48,9 @@ def note(request: HttpRequest) -> None:
     try:
         if UserSession.objects.filter(session_key=key, user=request.user).update(last_seen_at=now, **where):
             return
-        with transaction.atomic():
-            UserSession.objects.update_or_create(
-                session_key=key, defaults={**where, "user": request.user, "last_seen_at": now})
-    except IntegrityError:
-        return  # another request of the same browser was first
+        # Another request of the same browser may be first.
+        row = UserSession(session_key=key, user=request.user, last_seen_at=now, **where)
+        UserSession.objects.bulk_create([row], ignore_conflicts=True)
     except OperationalError as error:
         if not is_passing(error):
             raise

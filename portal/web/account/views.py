@@ -20,8 +20,8 @@ from django.views.decorators.http import require_GET, require_POST
 from portal.tenancy.models import User, Workspace
 
 from ..shell import answer_page, plain_page
-from ..start import LAST, safe_next
-from ..visit import Visit
+from ..start import safe_next
+from ..visit import LAST, Visit
 from . import sessions
 from .guard import lacks_second_factor
 
@@ -59,7 +59,7 @@ def _factors(user: User) -> dict[str, object]:
 def _visit(request: HttpRequest, user: User) -> Visit | None:
     """The account stands in the frame of the workspace that was looked at last."""
     mine = Workspace.objects.visible_to(user)
-    found = mine.filter(slug=request.session.get(LAST, "")).first()
+    found = mine.filter(slug=request.COOKIES.get(LAST, "")).first()
     if found is None and not user.sees_everything:
         found = mine.first()
     return None if found is None and not user.sees_everything else Visit(request, user, found)
