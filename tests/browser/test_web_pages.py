@@ -87,7 +87,7 @@ def test_every_page_is_for_everybody(portal: Portal, window: tuple[Page, list[st
         answer = page.goto(f"{portal.server.url}/w/alpha/{path(portal.world)}", wait_until="load")
         assert answer is not None
         if folder:
-            page.screenshot(path=Path(folder) / f"{name}.{look}.png", full_page=True)
+            page.screenshot(path=Path(folder) / f"{name}.{look}.png", full_page=True, caret="initial")
         if answer.status != 200:
             found.append(f"{name}: {answer.status}")
             continue
