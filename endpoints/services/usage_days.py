@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
+from operator import add
+from typing import TypeVar
 
 from django.db.models import CharField, Max, QuerySet, Sum
 from django.db.models.functions import Cast, Left
@@ -14,6 +16,7 @@ from portal.tenancy.errors import Invalid
 
 from .usage import COUNTS, MOST_LINES, SUBJECTS, TIMES, Line
 
+K = TypeVar("K")
 PLACE = "place"  # of the endpoint, as it is now
 BY = ("model", "endpoint", PLACE, "key", "member", "workspace")
 
@@ -28,10 +31,17 @@ class Sums:
     cells: dict[tuple[date, object], Line] = field(default_factory=dict)
 
     def add(self, day: date, subject: object, name: str, counts: list[int]) -> None:
-        lines = (self.total, self.by_day.setdefault(day, Line([day.isoformat()])),
-                 self.by_subject.setdefault(subject, Line([name])), self.cells.setdefault((day, subject), Line([name])))
-        for line in lines:
-            line.counts = [was + more for was, more in zip(line.counts, counts, strict=True)]
+        _grow(self.by_day, day, day.isoformat(), counts)
+        _grow(self.by_subject, subject, name, counts)
+        _grow(self.cells, (day, subject), name, counts)
+
+
+def _grow(lines: dict[K, Line], key: K, name: str, counts: list[int]) -> None:
+    line = lines.get(key)
+    if line is None:
+        lines[key] = Line([name], counts)
+    else:
+        line.counts = list(map(add, line.counts, counts))
 
 
 def sums_of(rows: QuerySet[UsageHour], by: str) -> Sums:
@@ -50,6 +60,8 @@ def sums_of(rows: QuerySet[UsageHour], by: str) -> Sums:
         subject = line[column] if places is None else places.get(line[column], "")
         said = subject if places is not None else line.get("shown", line[column])
         sums.add(date.fromisoformat(line["day"]), subject, str(said), [line[f"sum_of_{count}"] for count in COUNTS])
+    for of_day in sums.by_day.values():
+        sums.total.counts = list(map(add, sums.total.counts, of_day.counts))
     return sums
 
 

@@ -19,7 +19,7 @@ from .chart import SERIES, Chart, Drawn, draw
 from .figures import cash, in_words, value_of
 from .forecast import Forecast, forecast
 
-MOST_SHOWN = 100
+MOST_SHOWN = 20
 LIMITED = {"cost": "money_per_month", "tokens": "tokens_per_month"}
 
 
