@@ -5,21 +5,24 @@ from __future__ import annotations
 from django.apps import apps
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 VERBS: dict[str, str | Promise] = {
-    "create": _("made"), "change": _("changed"), "delete": _("asked to delete"), "deleted": _("deleted"),
+    "create": pgettext_lazy("audit", "made"), "change": pgettext_lazy("audit", "changed"),
+    "delete": _("asked to delete"), "deleted": pgettext_lazy("audit", "deleted"),
     "removed": _("removed"), "create key": _("made the key"), "revoke key": _("revoked the key"),
     "add member": _("added the member"), "change member": _("changed the role of"), "remove member": _("removed the member"),
     "invite": _("invited"), "revoke invitation": _("took the invitation back"), "set price": _("set the price"),
     "drop price": _("dropped the price"), "shelve": _("shelved"), "unshelve": _("took off the shelf"),
     "preheat": _("preheated"), "accept licence": _("accepted the licence"), "govern": _("put under governance"),
-    "end governance": _("ended the governance"), "connect cluster": _("connected"), "configure cluster": _("configured"),
+    "end governance": _("ended the governance"), "connect cluster": pgettext_lazy("audit", "connected"),
+    "configure cluster": _("configured"),
     "enrol host": _("enrolled the host"), "forget host": _("forgot the host"), "drain host": _("drained the host"),
     "undrain host": _("ended the draining"), "mark host lost": _("marked the host lost"), "scale": _("scaled"),
-    "stop": _("stopped"), "start": _("started"), "roll back": _("rolled back"), "update": _("updated"),
+    "stop": pgettext_lazy("audit", "stopped"), "start": _("started"), "roll back": _("rolled back"), "update": _("updated"),
     "deploy": _("deployed"), "retry": _("tried again"), "autoscale": _("changed the autoscaling of"),
-    "affinity": _("changed how calls are spread over"), "cancel": _("cancelled"), "forget": _("forgot"),
-    "put back": _("put back what was changed by hand"), "test": _("tested"), "send again": _("sent again"),
+    "affinity": _("changed how calls are spread over"), "cancel": pgettext_lazy("audit", "cancelled"), "forget": _("forgot"),
+    "put back": _("put back what was changed by hand"), "test": pgettext_lazy("audit", "tested"), "send again": _("sent again"),
     "renew secret": _("renewed the secret"), "set token": _("set the token"), "forget token": _("forgot the token"),
 }
 

@@ -11,8 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import capfirst
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from endpoints.alerts import THRESHOLDS
 from endpoints.models import Endpoint
@@ -43,7 +43,9 @@ class Need:
 def title_of(count: int, endpoints: int) -> str:
     """The page's title, made from what it shows."""
     if count:
-        return capfirst(ngettext("%(n)s thing needs you", "%(n)s things need you", count) % {"n": apnumber(count)})
+        # Two or 2 is a matter of style in English; Chinese and Korean want the digit before their counters.
+        number = apnumber(count) if (get_language() or "en").startswith("en") else count
+        return capfirst(ngettext("%(n)s thing needs you", "%(n)s things need you", count) % {"n": number})
     return _("All is well") if endpoints else _("Nothing runs yet")
 
 
