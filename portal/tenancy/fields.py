@@ -54,6 +54,12 @@ def unseal(stored: str, bound_to: str) -> str:
     return plain.decode()
 
 
+def resealed(stored: str, bound_to: str) -> str:
+    """The same secret under the newest key; unchanged where it is so already. Raises SecretUnreadable."""
+    newest = _key(settings.PORTAL_FIELD_KEYS[0])[0]
+    return stored if stored.split(":")[1:2] == [newest] else seal(unseal(stored, bound_to), bound_to)
+
+
 def derived(purpose: str) -> str:
     """A secret that no row has to keep: the same for one purpose as long as the oldest configured key stays."""
     _key_id, raw = _key(settings.PORTAL_FIELD_KEYS[-1])

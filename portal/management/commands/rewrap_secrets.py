@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from portal.tenancy.fields import SecretUnreadable
 from portal.tenancy.rotation import rewrap_all
+from portal.web.account.factors import rewrap_factors
 
 
 class Command(BaseCommand):
@@ -13,7 +14,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            changed = rewrap_all()
+            changed = rewrap_all() + rewrap_factors()
         except SecretUnreadable as error:
             raise CommandError(f"A secret has no key among PORTAL_FIELD_KEYS: {error}. Put the old key back.") from error
         self.stdout.write(f"{changed} secrets encrypted with the newest key.")
