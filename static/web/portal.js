@@ -58,10 +58,11 @@
   });
 
   // A typed name arms the button beside it: <input data-arms="id of the button" data-name="what to type">.
-  document.addEventListener("input", (event) => {
-    const { arms, name } = event.target.dataset;
-    if (arms) document.getElementById(arms).disabled = event.target.value !== name;
-  });
+  function arm(input) {
+    document.getElementById(input.dataset.arms).disabled = input.value !== input.dataset.name;
+  }
+  document.addEventListener("input", (event) => { if (event.target.dataset.arms) arm(event.target); });
+  document.querySelectorAll("[data-arms]").forEach(arm);
 
   setInterval(tick, 1000);
   tick();

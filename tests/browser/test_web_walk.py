@@ -156,4 +156,4 @@ def test_a_person_does_the_whole_job_in_the_browser(walk: Walk) -> None:
     assert walk.requests_in_usage() == 2, "one from the playground, one from the client"
     walk.shot("usage")
     walk.delete()
-    expect(walk.page.locator("main")).not_to_contain_text("In service", timeout=60_000)
+    expect(walk.page.get_by_role("link", name=ENDPOINT, exact=True)).to_have_count(0, timeout=60_000)

@@ -256,7 +256,9 @@ class Draft:
 
     @property
     def told(self) -> dict[str, str]:
-        """By field, what is wrong with it."""
+        """By field, what is wrong with it. A page on which nothing was chosen yet complains of nothing."""
+        if not self.posted and self.model is None:
+            return self.errors
         found = {FIELDS.get(name, name): " ".join(map(str, errors)) for name, errors in self.form.errors.items()}
         return {**found, **self.errors}
 
