@@ -54,7 +54,7 @@ class Walk:
     def shot(self, name: str) -> None:
         """The pictures of the README, where somebody asked for them."""
         if folder := os.environ.get("SCREENSHOTS"):
-            self.page.screenshot(path=Path(folder) / f"{name}.png", caret="initial")  # hiding it would need a style
+            self.page.screenshot(path=Path(folder) / f"tenant-{name}.png", caret="initial")  # hiding it would need a style
 
     def sign_in(self) -> None:
         self.open("/")
