@@ -7,6 +7,7 @@ from .loadtests import LoadTest, LoadTestQuerySet
 from .routes import Canary, CanaryState, Route, RouteChange, RouteQuerySet, RouteTarget, TargetRole
 from .traffic import (
     FIRST_BYTE_BOUNDS,
+    GpuHour,
     SpoolPosition,
     TokenPrice,
     TokenPriceQuerySet,
@@ -17,7 +18,7 @@ from .traffic import (
 
 __all__ = [
     "FIRST_BYTE_BOUNDS", "SECRET_PREFIX", "AlertChannel", "AlertChannelQuerySet", "Backend", "Canary", "CanaryState",
-    "Delivery", "DeliveryQuerySet", "Endpoint", "EndpointQuerySet", "Event", "LoadTest", "LoadTestQuerySet",
+    "Delivery", "DeliveryQuerySet", "Endpoint", "EndpointQuerySet", "Event", "GpuHour", "LoadTest", "LoadTestQuerySet",
     "Revision", "Route", "RouteChange", "RouteQuerySet", "RouteTarget", "SpoolPosition", "TargetRole", "TaskGovernance",
     "TaskGovernanceQuerySet", "TokenPrice", "TokenPriceQuerySet", "TrafficMinute", "UsageHour", "UsageQuerySet",
 ]

@@ -72,6 +72,29 @@ class UsageHour(models.Model):
         return f"{self.hour:%Y-%m-%d %H:00} {self.model_name}"
 
 
+class GpuHour(models.Model):
+    """How long an endpoint's ready replicas held GPUs in one hour, called or not."""
+
+    hour = models.DateTimeField()
+    workspace_id = models.BigIntegerField()
+    endpoint_id = models.BigIntegerField()
+    # As they were when the row was made.
+    workspace_name = models.CharField(max_length=100)
+    endpoint_name = models.CharField(max_length=63)
+    model_name = models.CharField(max_length=128)
+    place_name = models.CharField(max_length=100)
+    gpu_seconds = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["hour", "endpoint_id"], name="gpu_hour_once")]
+        indexes = [models.Index(fields=["workspace_id", "hour"])]
+        verbose_name = _("GPU hours")
+        verbose_name_plural = _("GPU hours")
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:00} {self.endpoint_name}"
+
+
 class TrafficMinute(models.Model):
     """How the calls of one minute went, by route and endpoint: what a canary is judged by. A route of 0 is none."""
 
@@ -104,7 +127,10 @@ class TrafficMinute(models.Model):
 
 
 class SpoolPosition(models.Model):
-    """How many records of a gateway's spool are booked. Moved by compare-and-swap, together with what it books."""
+    """How many records of a gateway's spool are booked. Moved by compare-and-swap, together with what it books.
+
+    GPU hours have one too, in seconds since 1970.
+    """
 
     spool = models.CharField(max_length=32, unique=True)
     position = models.BigIntegerField(default=0)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from endpoints.gateway.doors import DOORS
-from endpoints.models import SpoolPosition, TrafficMinute, UsageHour
+from endpoints.models import GpuHour, SpoolPosition, TrafficMinute, UsageHour
 from portal.tenancy.errors import Invalid
 
 COUNTS = ("requests", "errors", "refused", "partial", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nano")
@@ -123,6 +123,7 @@ def forget_old(now: datetime | None = None) -> int:
     now = now or timezone.now()
     return sum((
         _drop(UsageHour, hour__lt=now - timedelta(days=KEPT_DAYS)),
+        _drop(GpuHour, hour__lt=now - timedelta(days=KEPT_DAYS)),
         _drop(TrafficMinute, minute__lt=now - timedelta(days=TRAFFIC_DAYS)),
         _drop(SpoolPosition, moved_at__lt=now - timedelta(days=KEPT_DAYS)),
     ))

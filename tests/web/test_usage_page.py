@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from openpyxl import load_workbook
 
-from endpoints.models import UsageHour
+from endpoints.models import GpuHour, UsageHour
 from endpoints.services.usage_days import BY, sums_of
 from portal.tenancy.errors import Invalid
 from portal.tenancy.models import Workspace
@@ -38,6 +38,13 @@ def use(workspace: Workspace, *, model: str = "qwen", hours_ago: int = 0, **valu
         "workspace_name": workspace.slug, "member_name": "alice", "key_name": "ci", "endpoint_name": "chat",
         "model_name": model, "requests": 10, "errors": 1, "refused": 2, "prompt_tokens": 3000, "completion_tokens": 500,
         "cost_nano": 4_000_000_000, **values})
+
+
+def hold(workspace: Workspace, *, hours: int = 6, **values: Any) -> GpuHour:
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    return GpuHour.objects.create(**{
+        "hour": hour, "workspace_id": workspace.pk, "endpoint_id": 1, "workspace_name": workspace.slug,
+        "endpoint_name": "chat", "model_name": "qwen", "place_name": "hosts", "gpu_seconds": hours * 3600, **values})
 
 
 def asked(**query: str) -> HttpRequest:
@@ -174,7 +181,7 @@ def test_an_xlsx_has_text_as_text_and_figures_as_figures(cast: Cast, client_of: 
     answer = client_of("vera").get(f"{TABLE}?span=7d&by=key&format=xlsx")
     head, line = load_workbook(io.BytesIO(answer.content)).active.iter_rows(values_only=True)  # type: ignore[union-attr]
     assert head[:3] == ("day", "key", "requests")
-    assert (line[1], line[2], line[-1]) == ("'@SUM(A1)", 10, 4)
+    assert (line[1], line[2], line[-2], line[-1]) == ("'@SUM(A1)", 10, 4, None)
 
 
 @pytest.mark.parametrize(("cell", "kept"), [
@@ -184,10 +191,51 @@ def test_no_name_is_a_formula(cell: Any, kept: Any) -> None:
     assert plain(cell) == kept
 
 
+@pytest.mark.parametrize(("query", "total", "shown"), [
+    ("by=model", "8.5", {"qwen": "6", "idle": "2.5"}),
+    ("by=endpoint", "8.5", {"chat": "6", "idle": "2.5"}),
+    ("by=place", "8.5", {"": "0", "hosts": "8.5"}),  # calls of an endpoint that is gone have no place any more
+    ("by=key", "8.5", {"ci": "–"}),
+    ("by=member", "8.5", {"alice": "–"}),
+    ("by=day", "8.5", {timezone.now().date().isoformat(): "8.5"}),
+    ("by=day&model=idle", "2.5", {timezone.now().date().isoformat(): "2.5"}),
+    ("by=model&endpoint=chat", "6", {"qwen": "6"}),
+    ("by=model&key=ci", "–", {"qwen": "–"}),
+])
+def test_gpu_hours_are_those_of_the_workspaces_endpoints(
+        cast: Cast, client_of: ClientOf, query: str, total: str, shown: dict[str, str]) -> None:
+    use(cast.alpha)
+    hold(cast.alpha)
+    hold(cast.alpha, gpu_seconds=9000, endpoint_id=2, endpoint_name="idle", model_name="idle")
+    hold(cast.beta, hours=777, endpoint_id=3)
+    page = client_of("vera").get(f"{PAGE}?span=7d&{query}")
+    assert (page.context["gpu_hours"], {row.name: row.gpu_hours for row in page.context["rows"]}) == (total, shown)
+    assert ("not to keys or members" in page.content.decode()) == (total == "–")
+
+
+def test_an_operator_sees_gpu_hours_of_all_workspaces(cast: Cast, client_of: ClientOf) -> None:
+    hold(cast.alpha)
+    hold(cast.beta, hours=1000, endpoint_id=3)
+    page = client_of("operator").get("/w/-/usage/?by=workspace")
+    assert [(row.name, row.gpu_hours) for row in page.context["rows"]] == [("beta", "1,000"), ("alpha", "6")]
+
+
+@pytest.mark.parametrize(("by", "cells"), [("endpoint", {"chat": "0.5000", "idle": "0.0003"}), ("key", {"ci": ""})])
+def test_tables_have_gpu_hours_where_they_belong(
+        cast: Cast, client_of: ClientOf, by: str, cells: dict[str, str]) -> None:
+    use(cast.alpha)
+    hold(cast.alpha, gpu_seconds=1800)
+    hold(cast.alpha, gpu_seconds=1, endpoint_id=2, endpoint_name="idle")
+    answer = client_of("vera").get(f"{TABLE}?span=7d&by={by}&format=csv")
+    lines = csv.DictReader(io.StringIO(answer.content.decode().removeprefix("\ufeff")))
+    assert {line[by]: line["gpu_hours"] for line in lines} == cells
+
+
 def test_the_page_costs_the_same_for_many_hours(
         cast: Cast, client_of: ClientOf, django_assert_max_num_queries: Any) -> None:
     for hour in range(50):
         use(cast.alpha, model=f"model-{hour % 7}", hours_ago=hour)
+        hold(cast.alpha, model_name=f"model-{hour % 9}", endpoint_id=hour)
     alice = client_of("alice")
     alice.get("/w/alpha/")  # the first page of a session notes the session
     with django_assert_max_num_queries(12):

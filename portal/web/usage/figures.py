@@ -30,6 +30,11 @@ def cash(amount: Decimal | float, digits: int | None = None) -> str:
     return f"{SIGNS.get(code, f'{code} ')}{number_format(amount, digits, force_grouping=True)}"
 
 
+def gpu_hours(seconds: int | None) -> str:
+    """A dash where no GPUs belong to it."""
+    return "–" if seconds is None else number_format(Decimal(seconds) / 3600, 1 if seconds % 3600 else 0, force_grouping=True)
+
+
 def in_words(amount: Decimal, figure: str, *, is_round: bool = False) -> str:
     """`is_round` leaves the digits after the point away where they are zeros, as for an axis or a limit."""
     if figure == "cost":

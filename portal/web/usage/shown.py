@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from endpoints.services.usage import Line
-from endpoints.services.usage_days import Sums
+from endpoints.services.usage_days import GPUS_OF, Sums
 from portal.tenancy.models import Limit, LimitKind, Workspace
 
 from .ask import FIGURES, Asked
 from .chart import SERIES, Chart, Drawn, draw
-from .figures import cash, in_words, value_of
+from .figures import cash, gpu_hours, in_words, value_of
 from .forecast import Forecast, forecast
 
 MOST_SHOWN = 20
@@ -32,6 +33,7 @@ class Row:
     line: Line
     cost: str
     share: float
+    gpu_hours: str
     address: str = ""
 
 
@@ -55,17 +57,27 @@ class Shown:
         """The largest subjects, or the days with the newest first. `address` leads from a name to the page narrowed to it."""
         if self.asked.by == "day":
             days = sorted(self.sums.by_day, reverse=True)
-            return [self._row(day.isoformat(), day, self.sums.by_day[day]) for day in days]
-        return [self._row(line.names[0], None, line, address(line.names[0])) for _subject, line in self._largest()[:MOST_SHOWN]]
+            return [self._row(day.isoformat(), day, self.sums.by_day[day], self._held(day)) for day in days]
+        return [self._row(line.names[0], None, line, self._held(subject), address(line.names[0]))
+                for subject, line in self._largest()[:MOST_SHOWN]]
 
-    def _row(self, name: str, day: date | None, line: Line, address: str = "") -> Row:
+    def _held(self, subject: object) -> int | None:
+        """For how many seconds this day or subject held GPUs; None where none belong to it."""
+        if self.sums.gpus is None or self.asked.by not in ("day", *GPUS_OF):
+            return None
+        held: Mapping[Any, int] = self.sums.gpus.by_day if self.asked.by == "day" else self.sums.gpus.by_subject
+        return held.get(subject, 0)
+
+    def _row(self, name: str, day: date | None, line: Line, held: int | None, address: str = "") -> Row:
         value = value_of(line, self.figure)
         share = float(value / self.spent * 100) if self.spent else 0.0
-        return Row(name, day, line, cash(line.cost) if line.of("cost_nano") else "–", round(share, 2), address)
+        return Row(name, day, line, cash(line.cost) if line.of("cost_nano") else "–", round(share, 2),
+                   gpu_hours(held), address)
 
     def _largest(self) -> list[tuple[object, Line]]:
         return sorted(self.sums.by_subject.items(), key=lambda item: (
-            value_of(item[1], self.figure), item[1].of("requests"), item[1].of("refused")), reverse=True)
+            value_of(item[1], self.figure), item[1].of("requests"), item[1].of("refused"),
+            (self._held(item[0]) or 0)), reverse=True)
 
     def chart(self) -> Chart:
         days, largest = self.asked.span.days, self._largest()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from endpoints.services.usage import COUNTS, Line
-from endpoints.services.usage_days import Sums, sums_of
+from endpoints.services.usage_days import GPUS_OF, Sums
 from portal.tenancy.errors import Invalid
 
 from ..lists.address import asked as asked_for
@@ -13,8 +15,8 @@ from ..lists.address import query_with
 from ..lists.spans import TITLES, Span
 from ..lists.tables import Cell, csv_answer, xlsx_answer
 from ..visit import Visit, page
-from .ask import FIGURES, FILTERS, SUBJECTS, Asked, read, rows_of, subjects
-from .figures import cash, value_of
+from .ask import FIGURES, FILTERS, SUBJECTS, Asked, read, subjects, sums_for
+from .figures import cash, gpu_hours, value_of
 from .shown import MOST_SHOWN, Shown, shown_of
 
 FORMATS = {"csv": csv_answer, "xlsx": xlsx_answer}
@@ -29,7 +31,7 @@ def usage(visit: Visit) -> HttpResponse:
     except Invalid as error:
         return _page(visit, _this_month(visit), Sums(), error)
     try:
-        return _page(visit, wanted, sums_of(rows_of(visit, wanted), wanted.grouped_by))
+        return _page(visit, wanted, sums_for(visit, wanted))
     except Invalid as error:
         return _page(visit, wanted, Sums(), error)
 
@@ -48,7 +50,7 @@ def _page(visit: Visit, wanted: Asked, sums: Sums, error: Invalid | None = None)
         title=shown.title(), chart=shown.chart() if rows else None, span=wanted.span, total=sums.total,
         tokens=int(value_of(sums.total, "tokens")), cost=cash(sums.total.cost), left=_left(shown), cut=hidden,
         limit=shown.words(shown.limit, is_round=True) if shown.limit else "", narrows=narrows, kept=_kept(wanted),
-        files=_files(visit), **_choices(visit, wanted, shown))
+        gpu_hours=gpu_hours(sums.gpus.total if sums.gpus else None), files=_files(visit), **_choices(visit, wanted, shown))
 
 
 def _choices(visit: Visit, wanted: Asked, shown: Shown) -> dict[str, object]:
@@ -86,16 +88,23 @@ def _files(visit: Visit) -> list[tuple[str, str]]:
 def table(visit: Visit) -> HttpResponse:
     """The same with a line for each day and subject, as `format` csv or xlsx. Raises Invalid for too many lines."""
     wanted = read(visit)
-    sums = sums_of(rows_of(visit, wanted), wanted.grouped_by)
+    sums = sums_for(visit, wanted)
     name = f"usage-{visit.workspace.slug if visit.workspace else 'all'}-{wanted.span.first}-{wanted.span.last}"
     answer = FORMATS.get(asked_for(visit.request, "format"), csv_answer)
-    return answer(name, ["day", wanted.grouped_by, *COUNTS[:-1], "cost"], _cells(sums))
+    return answer(name, ["day", wanted.grouped_by, *COUNTS[:-1], "cost", "gpu_hours"], _cells(sums, wanted.grouped_by))
 
 
-def _cells(sums: Sums) -> list[list[Cell]]:
+def _cells(sums: Sums, by: str) -> list[list[Cell]]:
+    """GPU hours stay empty where none belong to the subjects."""
+    held = sums.gpus.cells if sums.gpus and by in GPUS_OF else None
     lines = sorted(sums.cells.items(), key=lambda item: (item[0][0], item[1].names[0]))
-    return [[day.isoformat(), *_figures(line)] for (day, _subject), line in lines]
+    return [[day.isoformat(), *_figures(line), "" if held is None else _hours(held.get((day, subject), 0))]
+            for (day, subject), line in lines]
 
 
 def _figures(line: Line) -> list[Cell]:
     return [line.names[0], *line.counts[:-1], line.cost]
+
+
+def _hours(seconds: int) -> Decimal:
+    return (Decimal(seconds) / 3600).quantize(Decimal("0.0001"))
