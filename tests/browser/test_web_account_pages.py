@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from endpoints.models import UsageHour
+from endpoints.models import GpuHour, UsageHour
 from portal.tenancy import services
 from portal.tenancy.models import ApiKey, LimitKind
 from tests.browser.conftest import Window
@@ -52,6 +52,10 @@ def fill_usage(made: Cast) -> None:
                   errors=calls // 90, refused=calls // 70, prompt_tokens=calls * 700, completion_tokens=calls * 90,
                   cost_nano=calls * 42_000_000)
         for number, name in enumerate(MODELS, 1) for hours in range(0, 700, 3 + number)])
+    GpuHour.objects.bulk_create([
+        GpuHour(hour=now - timedelta(hours=hours), workspace_id=made.alpha.pk, endpoint_id=number, workspace_name="alpha",
+                endpoint_name=name, model_name=name, place_name="hosts", gpu_seconds=3600 * number)
+        for number, name in enumerate(MODELS, 1) for hours in range(0, 700, 5)])
 
 
 def enter(window: Window, cast: Cast, name: str) -> None:
