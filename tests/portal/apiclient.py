@@ -24,6 +24,7 @@ class Api:
         self.headers: dict[str, str] = {"Authorization": f"Bearer {key}"} if key else {}
         if user is not None:
             self.client.force_login(user)
+            self.client.get("/healthz")  # the first request of a session writes it down
             token = get_random_string(32)
             self.client.cookies[settings.CSRF_COOKIE_NAME] = token
             self.headers["X-CSRFToken"] = token
