@@ -28,4 +28,6 @@ def _rewrap(pk: int) -> int:
     if fresh == row.data[name]:
         return 0
     # Only where nobody used a code meanwhile, which the same column counts.
-    return Authenticator.objects.filter(pk=pk, data=row.data).update(data={**row.data, name: fresh})
+    unchanged = Authenticator.objects.filter(pk=pk, data=row.data)
+    changed: int = unchanged.update(data={**row.data, name: fresh})
+    return changed
