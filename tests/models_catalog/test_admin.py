@@ -15,15 +15,14 @@ from django.urls import reverse
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
 from portal.tenancy.models import AuditEntry, User
 from tests.cast import GIB, Cast, make_model, make_profile, make_user
+from tests.portal.conftest import signed_in
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def operator(cast: Cast) -> Client:
-    client = Client()
-    client.force_login(cast.operator)
-    return client
+    return signed_in(cast.operator)
 
 
 def url(model: type, page: str, *args: Any) -> str:
