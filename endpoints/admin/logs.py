@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
@@ -13,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from endpoints import services
+from endpoints.log_query import LINES, Wanted
 from endpoints.models import Endpoint
 from portal.tenancy.adminkit import sheet
 from portal.tenancy.errors import Unavailable
@@ -22,34 +21,12 @@ from .why import row_of
 if TYPE_CHECKING:
     from .page import EndpointAdmin
 
-MOST_REPLICAS = 64
-LINES = (200, 400, 2000)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the address asks for; nonsense counts as not said."""
-
-    replica: int
-    previous: bool
-    lines: int
-
-    @classmethod
-    def of(cls, request: HttpRequest) -> Wanted:
-        replica, lines = request.GET.get("replica", ""), request.GET.get("lines", "")
-        return cls(
-            replica=int(replica) if replica.isdecimal() and len(replica) < 3 and int(replica) < MOST_REPLICAS else 0,
-            previous=request.GET.get("previous") == "1",
-            lines=next((choice for choice in LINES if lines == str(choice)), LINES[1]))
-
-    @property
-    def query(self) -> str:
-        return urlencode({"replica": self.replica, "previous": int(self.previous), "lines": self.lines})
+USUAL = LINES[1]
 
 
 def answer(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """The page; without script it shows the lines of now, with it it goes on."""
-    row, wanted = row_of(page, request, pk), Wanted.of(request)
+    row, wanted = row_of(page, request, pk), Wanted.of(request, USUAL)
     live = reverse("admin:endpoints_endpoint_log_live", args=[pk])
     response = TemplateResponse(request, "portal/admin/logs.html", {
         **page.admin_site.each_context(request), "opts": page.opts, "title": _("Log of %(name)s") % {"name": row.name},
@@ -64,14 +41,14 @@ def answer(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
 def answer_live(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """The lines as they are now, for the open page."""
     row = row_of(page, request, pk)
-    response = JsonResponse({"settled": False, "parts": {str(pk): {"log": part(row, Wanted.of(request))}}})
+    response = JsonResponse({"settled": False, "parts": {str(pk): {"log": part(row, Wanted.of(request, USUAL))}}})
     response["Cache-Control"] = "no-store"
     return response
 
 
 def answer_text(page: EndpointAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """The lines as a file."""
-    row, wanted = row_of(page, request, pk), Wanted.of(request)
+    row, wanted = row_of(page, request, pk), Wanted.of(request, USUAL)
     try:
         text = services.logs(row, replica=wanted.replica, previous=wanted.previous, lines=LINES[-1])
     except Unavailable as error:

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from endpoints import services
+from endpoints.log_query import LINES, MOST_REPLICAS, Wanted
 from endpoints.models import Endpoint
 from portal.tenancy.errors import Unavailable
 
 from ..visit import Visit, page
 from .rows import row_of
-
-MOST_REPLICAS = 64
-LINES = (200, 400, 2000)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the address asks for; nonsense counts as not said."""
-
-    replica: int
-    previous: bool
-    lines: int
-
-    @classmethod
-    def of(cls, request: HttpRequest) -> Wanted:
-        replica, lines = request.GET.get("replica", ""), request.GET.get("lines", "")
-        return cls(
-            replica=int(replica) if replica.isdecimal() and len(replica) < 3 and int(replica) < MOST_REPLICAS else 0,
-            previous=request.GET.get("previous") == "1",
-            lines=next((choice for choice in LINES if lines == str(choice)), LINES[0]))
-
-    @property
-    def query(self) -> str:
-        return urlencode({"replica": self.replica, "previous": int(self.previous), "lines": self.lines})
 
 
 @require_safe
