@@ -25,7 +25,7 @@ from . import undo, words
 from .calling import call_context
 from .figures import figures
 from .replicas import of_engines, of_evidence
-from .rows import row_of, url_or_nothing
+from .rows import row_of
 from .timeline import is_moving, timeline
 from .watching import mark_now
 
@@ -73,9 +73,9 @@ def head(visit: Visit, row: Endpoint) -> dict[str, Any]:
         "moving": is_moving(row), "asks_why": row.status in NOT_AS_WISHED, "stopped": row.wish == Wish.STOPPED,
         "going": row.wish == Wish.DELETED, "serving": row.is_serving and row.wish == Wish.RUNNING,
         "may_deploy": visit.may(Verb.DEPLOY) and not row.is_owned_by_cluster, "may_use": visit.may(Verb.USE),
-        "edit_url": url_or_nothing(visit, "endpoint-edit", row.uid), "drift": _drift(row),
-        "playground_url": url_or_nothing(inside, "playground"), "loadtests_url": url_or_nothing(inside, "loadtests"),
-        "model_url": url_or_nothing(visit, "model", row.wanted.profile.model.slug) if row.wanted else "",
+        "edit_url": visit.url("endpoint-edit", row.uid), "drift": _drift(row),
+        "playground_url": inside.url("playground"), "loadtests_url": inside.url("loadtests"),
+        "model_url": visit.url("model", row.wanted.profile.model.slug) if row.wanted else "",
     }
 
 

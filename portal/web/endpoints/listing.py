@@ -22,7 +22,6 @@ from portal.tenancy.roles import Verb
 from ..lists.address import asked, page_asked
 from ..visit import Visit, page
 from .detail import NOT_AS_WISHED
-from .rows import url_or_nothing
 
 FILTERS = ("q", "state", "place", "model", "workspace")
 ATTENTION = "attention"
@@ -44,7 +43,7 @@ def listing(visit: Visit) -> HttpResponse:
         title=_title(needing, chosen, len(found.items)), next_page=_address(visit, chosen, found.next) if found.next else "",
         here=_address(visit, chosen, asked(visit.request, "cursor")), first_page=_address(visit, chosen, ""),
         is_first="cursor" not in visit.request.GET, may_deploy=visit.may(Verb.DEPLOY), asks_why=NOT_AS_WISHED,
-        deploy_url=url_or_nothing(visit, "deploy"), **({} if visit.is_partial else _choices(visit)))
+        deploy_url=visit.url("deploy"), **({} if visit.is_partial else _choices(visit)))
 
 
 def in_scope(visit: Visit) -> Any:

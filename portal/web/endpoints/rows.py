@@ -1,11 +1,10 @@
-"""Where each page of an endpoint starts: its row in the person's scope, and addresses that may not be there."""
+"""Where each page of an endpoint starts: its row in the person's scope, and what its forms were made for."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 
 from endpoints.models import Endpoint
@@ -50,11 +49,3 @@ def require_generation(row: Endpoint, generation: int | None) -> None:
     """For verbs that don't check it themselves. Raises Stale."""
     if generation != row.generation:
         raise Stale(changed_meanwhile())
-
-
-def url_or_nothing(visit: Visit, name: str, *args: object) -> str:
-    """The address of a page of another area, "" where there is no such page in this portal."""
-    try:
-        return visit.url(name, *args)
-    except NoReverseMatch:
-        return ""

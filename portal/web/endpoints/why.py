@@ -19,7 +19,7 @@ from portal.tenancy.text import clean
 from ..visit import Visit, page
 from .detail import OF_THE_WISH
 from .replicas import of_evidence
-from .rows import row_of, url_or_nothing
+from .rows import row_of
 from .timeline import timeline
 
 EVENTS = 40
@@ -38,7 +38,7 @@ def why(visit: Visit, uid: UUID) -> HttpResponse:
         replicas=of_evidence(found.seen), line=timeline(row, list(mine), (), found.seen.looked_at),
         passed=_passed(found.seen), warnings=[one for one in found.seen.events if one.warning][:EVENTS],
         ordinary=[one for one in found.seen.events if not one.warning][:EVENTS],
-        as_text=_as_text(row.name, found), edit_url=url_or_nothing(visit, "endpoint-edit", row.uid),
+        as_text=_as_text(row.name, found), edit_url=visit.url("endpoint-edit", row.uid),
         needs_person=row.status in NEEDS_PERSON, may_deploy=visit.may(Verb.DEPLOY))
 
 
