@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from endpoints.gateway.doors import DOORS
 from endpoints.models import GpuHour, SpoolPosition, TrafficMinute, UsageHour
 from portal.tenancy.errors import Invalid
+from portal.tenancy.text import as_cell
 
 COUNTS = ("requests", "errors", "refused", "partial", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nano")
 NANO = Decimal(10) ** -9
@@ -107,12 +108,8 @@ def as_csv(groups: Sequence[str], lines: Iterable[Line]) -> str:
     writer = csv.writer(text)
     writer.writerow([*groups, *COUNTS[:-1], "cost"])
     for line in lines:
-        writer.writerow([*map(_plain, line.names), *line.counts[:-1], f"{line.cost:f}"])
+        writer.writerow([*map(as_cell, line.names), *line.counts[:-1], f"{line.cost:f}"])
     return text.getvalue()
-
-
-def _plain(name: str) -> str:
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def forget_old(now: datetime | None = None) -> int:

@@ -9,6 +9,10 @@ import uuid
 
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]")
 NAME_CHARS = 39
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+# What the XML of a workbook can't hold, and what a cell can.
+UNWRITABLE = {code: None for code in range(32) if chr(code) not in "\t\n\r"} | {0xFFFE: None, 0xFFFF: None}
+LONGEST_CELL = 32_767
 
 
 def clean(text: object, limit: int = 4096) -> str:
@@ -34,3 +38,9 @@ def external_name(name: str, uid: uuid.UUID, cut: int = NAME_CHARS) -> str:
     """
     digest = hashlib.sha256(uid.bytes).hexdigest()[:10]
     return f"{slug_of(name)[:cut].rstrip('-')}-{digest}"
+
+
+def as_cell(text: str) -> str:
+    """Text for a cell of a spreadsheet: what would be a formula gets an apostrophe, as people write it."""
+    text = text.translate(UNWRITABLE)[:LONGEST_CELL - 1]
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULAS) or text.startswith(FORMULAS) else text

@@ -9,20 +9,15 @@ from decimal import Decimal
 
 from django.http import HttpResponse
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+from portal.tenancy.text import as_cell
+
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# What XML can't hold, and what a cell can.
-UNWRITABLE = {code: None for code in range(32) if chr(code) not in "\t\n\r"} | {0xFFFE: None, 0xFFFF: None}
-LONGEST_CELL = 32_767
 Cell = str | int | Decimal
 
 
 def plain(cell: Cell) -> Cell:
-    """Text that would be a formula gets an apostrophe, as people write it; figures stay."""
-    if not isinstance(cell, str):
-        return cell
-    text = cell.translate(UNWRITABLE)[:LONGEST_CELL - 1]
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULAS) or text.startswith(FORMULAS) else text
+    """Text as text; figures stay."""
+    return as_cell(cell) if isinstance(cell, str) else cell
 
 
 def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> HttpResponse:
