@@ -6,7 +6,7 @@ from celery import shared_task
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from . import heartbeat, idempotency, page_keys, tries
+from . import heartbeat, idempotency, page_keys, sealing, tries
 
 
 @shared_task(name="portal.tenancy.tasks.forget_old")
@@ -16,3 +16,9 @@ def forget_old() -> int:
     gone = sessions + idempotency.forget_old() + page_keys.forget_old() + tries.forget_old()
     heartbeat.mark("forget")
     return gone
+
+
+@shared_task(name="portal.tenancy.tasks.seal_audit")
+def seal_audit() -> int:
+    """Put new entries of the audit into its chain; how many."""
+    return sealing.seal()

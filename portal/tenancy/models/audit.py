@@ -40,3 +40,25 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_label} {self.verb} {self.object_label}"
+
+
+class AuditSeal(models.Model):
+    """A link of the audit's chain: an entry as it was, and everything before it, in one digest (`portal.tenancy.sealing`).
+
+    `entry_id`, `actor_id` and `workspace_id` are plain numbers: they stay when what they name is gone. Only one link can
+    follow another, so two that seal at the same time make no fork.
+    """
+
+    entry_id = models.BigIntegerField(unique=True)
+    actor_id = models.BigIntegerField(null=True)
+    workspace_id = models.BigIntegerField(null=True)
+    previous = models.CharField(max_length=64, unique=True)
+    digest = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = "audit seal"
+        verbose_name_plural = "audit seals"
+
+    def __str__(self) -> str:
+        return f"{self.entry_id} {self.digest[:8]}"
