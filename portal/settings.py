@@ -53,6 +53,7 @@ PORTAL_AGENT_IMAGE = env.str("PORTAL_AGENT_IMAGE", "inference-portal-agent:0.1.0
 PORTAL_AWS_ENDPOINT = env.str("PORTAL_AWS_ENDPOINT", "").rstrip("/")
 # "" takes the prices that come with the portal.
 PORTAL_PRICE_BOOK = env.str("PORTAL_PRICE_BOOK", "")
+PORTAL_WRONG_KEYS = env.int("PORTAL_WRONG_KEYS", 60)  # API keys, from one address in a minute
 PORTAL_GATEWAY_URLS = env.list("PORTAL_GATEWAY_URLS", default=[])
 # 0: the gateway is served by the portal's own process only. Else “up” starts as many processes for it alone.
 PORTAL_GATEWAY_WORKERS = env.int("PORTAL_GATEWAY_WORKERS", 0)
@@ -185,6 +186,7 @@ CELERY_BEAT_SCHEDULE = {
     "usage": {"task": "endpoints.tasks.forget_usage", "schedule": 3600.0, "options": {"expires": 600}},
     "gpu-hours": {"task": "endpoints.tasks.book_gpu_hours", "schedule": 60.0, "options": {"expires": 50}},
     "load-tests": {"task": "endpoints.tasks.sweep_load_tests", "schedule": 5.0, "options": {"expires": 10}},
+    "audit": {"task": "portal.tenancy.tasks.seal_audit", "schedule": 60.0, "options": {"expires": 50}},
     "forget": {"task": "portal.tenancy.tasks.forget_old", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

@@ -81,6 +81,12 @@ def wrong_key() -> GatewayError:
         code="invalid_api_key", kind="authentication_error", headers=((b"www-authenticate", b"Bearer"),))
 
 
+def too_many_wrong_keys(seconds: int) -> GatewayError:
+    return GatewayError(
+        429, "Too many calls with wrong API keys came from your address. Check the key, and try again in a minute.",
+        code="too_many_wrong_keys", kind="rate_limit_error", headers=retry_after(seconds))
+
+
 def away(message: str = "The portal's database is away. Try again in a moment.") -> GatewayError:
     return GatewayError(503, message, code="unavailable", kind="service_unavailable", headers=retry_after(2))
 

@@ -10,13 +10,16 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
 
+from portal.tenancy.callers import address, place
+from portal.tenancy.strikes import Strikes
+
 from .book import Book, Forgotten, Spool
 from .call import CLIENT_GONE, Call, ClientGone, HangUpWatch, Receive, Scope, Send
 from .config import Config, from_environment
 from .connection import Connection, TooSlow, UpstreamError
 from .credentials import credential
 from .doors import DOORS, Door
-from .errors import CLOSE, OPENAI, GatewayError, Shape, unknown_model
+from .errors import CLOSE, OPENAI, GatewayError, Shape, too_many_wrong_keys, unknown_model
 from .limits import Limits, Reservation, Unlimited, Usage
 from .listing import model_of, models_of
 from .metrics import CALLS, SNAPSHOT_AGE
@@ -24,7 +27,7 @@ from .reading import read_body
 from .registry import Registry
 from .relay import failure, relay
 from .replica import Exchange, Replica
-from .snapshot import Snapshot, Target
+from .snapshot import Key, Snapshot, Target
 from .upstream import Upstreams
 from .work import Work
 
@@ -69,6 +72,7 @@ class Gateway:
         self.head_seconds = self._config.head_seconds
         self._registry = Registry(self._config.refresh_seconds, follow=self._follow)
         self._upstreams = Upstreams(self._config)
+        self._strikes = Strikes(self._config.wrong_keys)
         self._watches: dict[HangUpWatch, Call] = {}
         self._ticker: asyncio.Task[None] | None = None
         self.lines: set[Line] = set()
@@ -103,7 +107,7 @@ class Gateway:
         path = _path(scope)
         call = Call(_label(path), scope["headers"], asyncio.get_running_loop().time(), scope["method"])
         call.attach(receive, send)
-        await self._guarded(call, self._serve(call, path))
+        await self._guarded(call, self._serve(call, path, scope))
 
     def admit(self, call: Call, door: Door, raw: bytes) -> Admission | None:
         """Begin a call whose body has come, if nothing has to be waited for.
@@ -176,29 +180,41 @@ class Gateway:
             CALLS.in_flight -= 1
             self.book.note(call, asyncio.get_running_loop().time())
 
-    async def _serve(self, call: Call, path: str) -> None:
+    async def _serve(self, call: Call, path: str, scope: Scope) -> None:
         if path == MODELS or path.startswith(f"{MODELS}/"):
             _only(call, "GET")
-            await self._authenticate(call)
+            await self._authenticate(call, scope)
             await self._models(call, path[len(MODELS) + 1:])
             return
         door = DOORS.get(path)
         if door is None:
             raise GatewayError(404, "There is no such address here.", code="not_found")
         _only(call, "POST")
-        await self._authenticate(call)
+        await self._authenticate(call, scope)
         await self._infer(call, door)
 
-    async def _authenticate(self, call: Call) -> None:
+    async def _authenticate(self, call: Call, scope: Scope) -> None:
         if sum([len(name) + len(value) for name, value in call.fields]) > MAX_HEADER_BYTES:
             raise GatewayError(431, "The request's headers are too long.", code="headers_too_long", headers=CLOSE)
         if self._ticker is None:
             await self.start()  # served without lifespan events
-        key = await self._registry.authenticate(*credential(call.fields))
+        key = await self._key_of(call, scope)
         if not key.may_call:
             raise GatewayError(403, "This API key may not call models.", code="insufficient_scope",
                                kind="permission_error")
         call.key = key
+
+    async def _key_of(self, call: Call, scope: Scope) -> Key:
+        """Raises GatewayError: 401, and 429 where an address sends one wrong key after the other."""
+        try:
+            return await self._registry.authenticate(*credential(call.fields))
+        except GatewayError as error:
+            if error.status == 401 and (call.header(b"authorization") or call.header(b"x-api-key")):
+                peer, forwarded = (scope.get("client") or ("",))[0], call.header(b"x-forwarded-for").decode("latin-1")
+                wait = self._strikes.note(place(address(peer, forwarded)), asyncio.get_running_loop().time())
+                if wait:
+                    raise too_many_wrong_keys(wait) from error
+            raise
 
     async def _models(self, call: Call, encoded: str) -> None:
         assert call.key is not None

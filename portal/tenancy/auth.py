@@ -6,6 +6,7 @@ import logging
 import time
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import OperationalError
 from django.db.models import Q
 from django.http import HttpRequest
@@ -15,9 +16,11 @@ from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
 from .actor import Actor
+from .callers import place_of
 from .db import is_passing
-from .errors import PortalError
+from .errors import PortalError, TooMany
 from .models import ApiKey, User, digest_of, split_key
+from .strikes import Strikes
 
 log = logging.getLogger(__name__)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -25,6 +28,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 USED_AGAIN_AFTER = timedelta(minutes=1)
 # A known id costs some 50 µs more than an unknown one: reading its row. Every refusal takes this long instead.
 REFUSAL_SECONDS = 0.01
+strikes = Strikes(settings.PORTAL_WRONG_KEYS)
 _NOBODY = ApiKey(digest=digest_of(""))
 
 
@@ -74,6 +78,7 @@ class KeyAuth(AuthBase):
         kind, _space, text = header.partition(" ")
         key = key_from(text.strip()) if kind.lower() == "bearer" else None
         if key is None:
+            _note_wrong_key(request)
             raise NotSignedIn()
         require_json(request)
         return Actor(user=key.created_by, key=key, request_id=request_id_of(request))
@@ -119,6 +124,14 @@ def key_from(text: str) -> ApiKey | None:
     if found.last_used_at is None or now - found.last_used_at > USED_AGAIN_AFTER:
         _note_use(found, now)
     return found
+
+
+def _note_wrong_key(request: HttpRequest) -> None:
+    """Raises TooMany where an address sends one wrong key after the other."""
+    wait = strikes.note(place_of(request), time.monotonic())
+    if wait:
+        raise TooMany(_("Too many calls with wrong API keys came from your address. Check the key, and try again in a minute."),
+                      retry_after=wait)
 
 
 def _note_use(key: ApiKey, now: datetime) -> None:

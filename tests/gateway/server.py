@@ -50,7 +50,7 @@ def environment(folder: Path, url: str = "") -> dict[str, str]:
         "PORTAL_SECRET_KEY": settings.SECRET_KEY, "PORTAL_FIELD_KEYS": ",".join(settings.PORTAL_FIELD_KEYS),
         "DJANGO_SETTINGS_MODULE": "portal.settings", "PORTAL_GATEWAY_FLUSH_SECONDS": "1", "PORTAL_GATEWAY_LOG_CALLS": "true",
         "PORTAL_GATEWAY_ENGINE_SECONDS": "8", "PORTAL_GATEWAY_BODY_SECONDS": "3",
-        "PORTAL_GATEWAY_REFRESH_SECONDS": "0.2",
+        "PORTAL_GATEWAY_REFRESH_SECONDS": "0.2", "PORTAL_WRONG_KEYS": "1000000",
         "PORTAL_AWS_ENDPOINT": "http://127.0.0.1:1",  # nobody: no test calls AWS
     }
 

@@ -115,6 +115,27 @@ def test_a_caller_that_reads_nothing_is_given_up(own: Server) -> None:
             client.close()
 
 
+def test_who_goes_on_with_wrong_keys_is_told_to_wait_and_nobody_is_locked_out(own: Server) -> None:
+    wrong = {"authorization": "Bearer sk-" + "a" * 16 + "-" + "b" * 43}
+    with OpenAIBackend() as engine, started(own, PORTAL_WRONG_KEYS="3", PORTAL_BEHIND_PROXY="true"):
+        tenant = make_tenant(own, "guessed")
+        tenant.endpoint("m", engine.url)
+        tenant.wait_for("m")
+
+        def ask(headers: dict[str, str], whence: str) -> httpx.Response:
+            return httpx.post(f"{own.url}/v1/chat/completions", json=BODY, headers={**headers, "x-forwarded-for": whence})
+
+        assert [ask(wrong, "203.0.113.1").status_code for _ in range(5)] == [401, 401, 401, 429, 429]
+        refused = ask(wrong, "203.0.113.1")
+        assert refused.json()["error"]["code"] == "too_many_wrong_keys"
+        assert 0 < int(refused.headers["retry-after"]) <= 60
+        assert ask(wrong, "203.0.113.2").status_code == 401, "another address"
+        assert ask({}, "203.0.113.1").status_code == 401, "a call without a key guesses none"
+        assert ask({"authorization": f"Bearer {tenant.key()}"}, "203.0.113.1").status_code == 200, "a new, right key"
+        for client in tenant.clients:
+            client.close()
+
+
 def test_a_web_socket_is_closed(own: Server) -> None:
     upgrade = (b"GET /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
                b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")

@@ -12,8 +12,10 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from portal.tenancy import auth
 from portal.tenancy.models import ApiKey, Membership, split_key
 from portal.tenancy.roles import Role, Scope
+from portal.tenancy.strikes import Strikes
 from tests.cast import Cast, make_cluster, make_host, make_profile
 from tests.portal.apiclient import Api, by_key, error_of, key_text
 from tests.portal.test_matrix import without_id
@@ -34,6 +36,20 @@ def test_a_key_of_a_wrong_shape_costs_no_query(db: None, header: str) -> None:
     assert (response.status_code, error_of(response)["code"]) == (401, "not_signed_in")
     assert response["WWW-Authenticate"] == "Bearer"
     assert len(seen) == 0
+
+
+def test_who_goes_on_with_wrong_keys_is_told_to_wait_and_nobody_is_locked_out(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(auth, "strikes", Strikes(3))
+    right, wrong = Api(key=key_text(cast.alice, cast.alpha)), Api(key=f"sk-{'z' * 16}-{'a' * 43}")
+    assert [wrong.get("workspaces").status_code for _ in range(5)] == [401, 401, 401, 429, 429]
+    refused = wrong.get("workspaces")
+    assert (error_of(refused)["code"], 0 < int(refused["Retry-After"]) <= 60) == ("too_many", True)
+    assert right.get("workspaces").status_code == 200, "a right key opens from the same address"
+    assert Api().get("workspaces").status_code == 401, "a call without a key guesses none"
+    wrong.client.defaults["REMOTE_ADDR"] = "203.0.113.9"
+    assert wrong.get("workspaces").status_code == 401, "another address"
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -31,6 +31,7 @@ def own_environment() -> str:
     os.environ["PORTAL_DATA_DIR"] = os.environ[OURS]
     os.environ["PORTAL_SECRET_KEY"] = os.environ["PORTAL_TEST_SECRET"]
     os.environ["PORTAL_FIELD_KEYS"] = os.environ["PORTAL_TEST_FIELD_KEY"]
+    os.environ["PORTAL_WRONG_KEYS"] = "1000000"  # all tests call from one address
     return made
 
 

@@ -6,9 +6,7 @@ from typing import Any
 
 import qrcode
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.core.internal.httpkit import clean_client_ip
 from allauth.mfa.adapter import DefaultMFAAdapter
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
@@ -17,11 +15,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from portal.sign_in import ISSUER
+from portal.tenancy import callers
 from portal.tenancy.fields import seal, unseal
 
 from . import limits
 
-NO_ADDRESS = "0.0.0.0"  # noqa: S104 - where the server knows none, as behind a socket file
 MISMATCH = gettext_lazy("Name or address and password do not match.")
 TOLD = {
     "account/messages/password_changed.txt": gettext_lazy("Your password is changed. All other browsers are signed out."),
@@ -62,9 +60,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """The caller's address; the proxy's word counts where the operator says that there is one."""
-        forwarded = request.headers.get("X-Forwarded-For", "") if settings.PORTAL_BEHIND_PROXY else ""
-        text = forwarded.rpartition(",")[2] or request.META.get("REMOTE_ADDR", "")
-        return clean_client_ip(text) or NO_ADDRESS
+        return callers.address_of(request)
 
     def is_safe_url(self, url: str) -> bool:
         request = self.request

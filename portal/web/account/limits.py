@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from ipaddress import ip_address, ip_network
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 
 from portal.tenancy import tries
 from portal.tenancy.answers import with_error_headers
+from portal.tenancy.callers import place_of
 from portal.tenancy.errors import PortalError
 from portal.tenancy.models import User
 from portal.tenancy.tries import Rule
@@ -32,19 +31,19 @@ def try_password(request: HttpRequest, login: str) -> list[int]:
 
     Where the person has got in from during the last day, strangers' tries elsewhere lock nobody out.
     """
-    who, here = person(login), place(request)
+    who, here = person(login), place_of(request)
     return tries.note(_rules("password", who, here))
 
 
 def right_password(request: HttpRequest, login: str, noted: list[int]) -> None:
     """The try was a right one: it counts for nothing, and this place is known from now on."""
     tries.take_back(noted)
-    remember(person(login), place(request))
+    remember(person(login), place_of(request))
 
 
 def try_code(request: HttpRequest, user: User) -> list[int]:
     """The same for codes of a second factor."""
-    return tries.note(_rules("code", f"user:{user.pk}", place(request)))
+    return tries.note(_rules("code", f"user:{user.pk}", place_of(request)))
 
 
 def use_code(user: User, code: str) -> None:
@@ -54,7 +53,7 @@ def use_code(user: User, code: str) -> None:
 
 def try_reset(request: HttpRequest, mail: str) -> None:
     """Note that a mail is asked for, for an address that is known or not. Raises TooMany."""
-    tries.note([Rule("reset", mail.lower(), RESETS_OF_ONE, 3600), Rule("reset", place(request), RESETS_FROM_HERE, 3600)])
+    tries.note([Rule("reset", mail.lower(), RESETS_OF_ONE, 3600), Rule("reset", place_of(request), RESETS_FROM_HERE, 3600)])
 
 
 def _rules(what: str, who: str, here: str) -> list[Rule]:
@@ -78,12 +77,6 @@ def person(login: str) -> str:
     typed = login.strip().lower()
     pk = User.objects.filter(Q(username__iexact=typed) | Q(email__iexact=typed)).values_list("pk", flat=True).first()
     return f"text:{typed}" if pk is None else f"user:{pk}"
-
-
-def place(request: HttpRequest) -> str:
-    """Where the request comes from; of IPv6 the network, which is one home's or machine's."""
-    text = get_adapter().get_client_ip(request)
-    return str(ip_network(f"{text}/64", strict=False)) if ip_address(text).version == 6 else text
 
 
 def answered(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
