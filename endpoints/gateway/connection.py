@@ -42,13 +42,13 @@ class Connection(asyncio.Protocol):
         self.fields: dict[bytes, bytes] = {}  # the last header of each name
         self.has_head = False
         self.is_complete = False
-        self._received = 0
+        self.received = 0  # bytes in this exchange
         self._pieces: list[bytes] = []
-        self._buffered = 0
+        self.buffered = 0  # bytes of the body that `take` would give
         self._is_paused = False
         self._is_framed = False  # the body says itself where it ends
         self._keeps_alive = False
-        self._error: UpstreamError | None = None
+        self.error: UpstreamError | None = None  # why the exchange failed, if it has
         self.active_at = self._loop.time()
 
     # What the owner calls
@@ -81,22 +81,12 @@ class Connection(asyncio.Protocol):
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        self._buffered = 0
+        self.buffered = 0
         if self._is_paused and not self._is_lost:
             self._is_paused = False
             self.active_at = self._loop.time()
             cast("asyncio.Transport", self._transport).resume_reading()
         return data
-
-    @property
-    def error(self) -> UpstreamError | None:
-        """Why the exchange failed, if it has."""
-        return self._error
-
-    @property
-    def buffered(self) -> int:
-        """Bytes of the body that `take` would give."""
-        return self._buffered
 
     @property
     def is_reusable(self) -> bool:
@@ -105,11 +95,6 @@ class Connection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._is_lost and not self._transport.is_closing()
-
-    @property
-    def received(self) -> int:
-        """Bytes that came in this exchange."""
-        return self._received
 
     def expire(self, now: float, limit: float) -> None:
         """Give up when the engine has been silent for `limit` seconds. A client that reads slowly is not its fault."""
@@ -128,7 +113,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.active_at = self._loop.time()
-        self._received += len(data)
+        self.received += len(data)
         if self.is_complete:
             self.close()  # bytes that nobody asked for: whatever follows can't be trusted
             return
@@ -137,17 +122,21 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(UpstreamError(f"not HTTP: {error}"))
             return
-        if not self.has_head and self._received > HEAD_BYTES:
+        if not self.has_head and self.received > HEAD_BYTES:
             self._fail(UpstreamError("the answer's headers are too long"))
             return
-        self._wake()
+        listener = self.listener
+        if listener is not None:
+            listener()
+        else:
+            self._wake()
 
     def eof_received(self) -> None:
         """Nothing to do: the transport closes and connection_lost follows."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
-        if exc is None and self._error is None and self.has_head and not self.is_complete and not self._is_framed:
+        if exc is None and self.error is None and self.has_head and not self.is_complete and not self._is_framed:
             self.is_complete = True  # a body without length ends with the connection, if that ends in peace
             self._wake()
         elif not self.is_complete:
@@ -165,8 +154,8 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         self._pieces.append(piece)
-        self._buffered += len(piece)
-        if self._buffered > BUFFER_BYTES and not self._is_paused and self._transport is not None:
+        self.buffered += len(piece)
+        if self.buffered > BUFFER_BYTES and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
 
@@ -180,8 +169,8 @@ class Connection(asyncio.Protocol):
     # Waiting
 
     async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -195,9 +184,9 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _fail(self, error: UpstreamError) -> None:
-        self._error = self._error or error
+        self.error = self.error or error
         self.close()
         if self.listener is not None:
             self.listener()
         elif self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(self._error)
+            self._waiter.set_exception(self.error)

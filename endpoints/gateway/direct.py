@@ -49,7 +49,7 @@ class Line(Protocol):
 class DirectCall:
     """One exchange. Its owner tells it when the caller reads again (`go_on`) or has gone (`abandon`)."""
 
-    __slots__ = ("_admission", "_call", "_connection", "_gateway", "_kind", "_line", "_tap", "congested_since",
+    __slots__ = ("_admission", "_call", "_connection", "_gateway", "_kind", "_line", "_progress", "_tap", "congested_since",
                  "disconnected", "keep_alive", "response_complete")
 
     # What the server looks at in any request that is being answered.
@@ -124,6 +124,7 @@ class DirectCall:
     def _begin_stream(self) -> None:
         self._note_first_byte()
         self._tap = self._admission.work.tap()
+        self._progress = self._gateway.book.spool.progress
         self._pass_on(self._tap, b"%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
                       b"x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n%b" % (
                           self._line.head(), self._last_fields()))
@@ -142,7 +143,7 @@ class DirectCall:
         if connection.buffered and not line.is_congested:
             self.congested_since = 0.0
             events = tap.feed(connection.take())
-            self._gateway.book.spool.progress(self._call.slot, tap.tokens)
+            self._progress(self._call.slot, tap.tokens)
             if events:
                 out += b"%x\r\n%b\r\n" % (len(events), events)
         is_over = not connection.buffered and (tap.has_ended or connection.is_complete or connection.error is not None)

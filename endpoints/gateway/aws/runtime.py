@@ -63,7 +63,7 @@ class RuntimeConnection(Connection):
             self._fail(error)
 
     def on_message_complete(self) -> None:
-        if self._error is None:  # else the end of the body must not make a broken answer whole
+        if self.error is None:  # else the end of the body must not make a broken answer whole
             super().on_message_complete()
 
 

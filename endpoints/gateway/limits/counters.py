@@ -99,7 +99,7 @@ class Chain:
     what was taken. A call without a price touches no limit of money.
     """
 
-    __slots__ = ("is_empty", "levels", "money", "requests", "tell", "tokens")
+    __slots__ = ("is_empty", "levels", "money", "requests", "tell", "tokens", "units")
 
     def __init__(self, counters: Iterable[Counter], tell: Callable[[Counter], None]) -> None:
         own = list(counters)
@@ -107,6 +107,7 @@ class Chain:
         self.tell = tell
         self.requests = tuple(one for one in own if one.quantity == "requests_per_minute")
         self.levels = tuple(one for one in own if one.quantity == "concurrent_requests")
+        self.units = self.requests + self.levels  # of which a call takes one each
         self.tokens: Capped = tuple((one, max(one.limit, 1)) for one in own if one.quantity.startswith("tokens"))
         self.money: Capped = tuple((one, max(one.limit, 1)) for one in own if one.quantity == "money_per_month")
 
@@ -131,7 +132,7 @@ class Place:
 
     def needs(self) -> Iterator[tuple[Counter, int]]:
         chain = self._chain
-        for counter in (*chain.requests, *chain.levels):
+        for counter in chain.units:
             yield counter, 1
         for counter, most in chain.tokens:
             yield counter, min(self._tokens, most)
@@ -141,10 +142,7 @@ class Place:
     def try_take(self) -> bool:
         """Whether what this process was granted has room for it in every counter."""
         chain, tokens = self._chain, self._tokens
-        for counter in chain.requests:
-            if counter.room < 1:
-                return False
-        for counter in chain.levels:
+        for counter in chain.units:
             if counter.room < 1:
                 return False
         for counter, most in chain.tokens:
@@ -158,13 +156,11 @@ class Place:
 
     def take(self) -> None:
         chain, tokens = self._chain, self._tokens
+        for counter in chain.units:
+            counter.room -= 1
+            counter.size = 1
         for counter in chain.requests:
-            counter.room -= 1
             counter.spent += 1
-            counter.size = 1
-        for counter in chain.levels:
-            counter.room -= 1
-            counter.size = 1
         for counter, most in chain.tokens:
             counter.size = held = tokens if tokens < most else most
             counter.room -= held
