@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import CharField, Field, TextField
-from django.db.models.lookups import IContains, IExact
+from django.db.models.lookups import IContains, IExact, IStartsWith
 
 Sql = tuple[str, list[Any]]
 
@@ -25,9 +25,17 @@ class CaseBlindContains(IContains):
         return f"LOWER({lhs}) LIKE LOWER({rhs})", [*lhs_params, *rhs_params]
 
 
+class CaseBlindBeginning(IStartsWith):
+    def as_mysql(self, compiler: Any, connection: Any) -> Sql:
+        lhs, lhs_params = self.process_lhs(compiler, connection)
+        rhs, rhs_params = self.process_rhs(compiler, connection)
+        return f"LOWER({lhs}) LIKE LOWER({rhs})", [*lhs_params, *rhs_params]
+
+
 def register() -> None:
     """Let all text columns compare so."""
     columns: tuple[type[Field[Any, Any]], ...] = (CharField, TextField)
     for column in columns:
         column.register_lookup(CaseBlindExact)
         column.register_lookup(CaseBlindContains)
+        column.register_lookup(CaseBlindBeginning)

@@ -6,7 +6,8 @@ from django.urls import include, path
 
 from . import start
 
-AREAS = ("home", "models", "deploy", "endpoints", "playground", "loadtests", "usage", "keys", "members", "limits", "audit")
+AREAS = ("home", "models", "deploy", "endpoints", "playground", "loadtests", "usage", "keys", "members", "limits", "audit",
+         "find")
 app_name = "web"
 urlpatterns = [
     path("", start.start, name="start"),

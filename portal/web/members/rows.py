@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -44,11 +44,12 @@ def grantable(visit: Visit) -> list[Role]:
     return [role for role in Role if visit.actor.operates or ROLE_MAY[role] <= visit.verbs]
 
 
-def members_of(workspace: Workspace) -> QuerySet[Membership]:
-    """With `active_keys`, how many keys of the person would end if they left."""
+def members_of(workspace: Workspace, text: str = "") -> QuerySet[Membership]:
+    """Those with this text in their name or mail address. With `active_keys`, how many keys would end if they left."""
     keys = ApiKey.objects.filter(workspace=OuterRef("workspace"), created_by=OuterRef("user"), revoked_at=None).order_by()
     number = keys.values("created_by").annotate(number=Count("pk")).values("number")
-    return Membership.objects.filter(workspace=workspace).select_related("user", "workspace").annotate(
+    named = Q(user__username__icontains=text) | Q(user__email__icontains=text) if text else Q()
+    return Membership.objects.filter(named, workspace=workspace).select_related("user", "workspace").annotate(
         active_keys=Coalesce(Subquery(number, output_field=IntegerField()), 0))
 
 

@@ -17,7 +17,7 @@ from portal.tenancy.models import Invitation, Membership
 from portal.tenancy.pagination import page_of
 from portal.tenancy.roles import Verb
 
-from ..lists.address import page_asked, query_with
+from ..lists.address import asked, page_asked, query_with
 from ..lists.forms import is_first, refuse
 from ..visit import Visit, page
 from .forms import InviteForm
@@ -37,11 +37,13 @@ def _list_page(visit: Visit, form: InviteForm, status: int = 200, refused: Porta
     """The members; with a refusal at the member whom it is about."""
     workspace, request = visit.one, visit.request
     roles, owners = grantable(visit), owners_of(workspace)
-    found = page_of(members_of(workspace), page_asked(request))
+    text = asked(request, "q")
+    found = page_of(members_of(workspace, text), page_asked(request))
     invitations = Invitation.objects.open().filter(workspace=workspace).select_related("invited_by", "workspace")
     return visit.render(
         "web/members/members.html", area="members", status=status, form=form, roles=roles, refused=refused, refused_at=member,
-        lines=[line_of(visit, row, roles, owners) for row in found.items], words=roles_in_words(), title=_title(visit, owners),
+        lines=[line_of(visit, row, roles, owners) for row in found.items], words=roles_in_words(), text=text,
+        title=_title(visit, owners),
         invitations=list(invitations[:MOST_INVITATIONS]) if visit.may(Verb.MANAGE) else [],
         older=query_with(request, cursor=found.next) if found.next else "",
         newest=query_with(request) if "cursor" in request.GET else "")
