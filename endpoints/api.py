@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,7 @@ from portal.tenancy.auth import ApiRequest
 from portal.tenancy.errors import Stale
 from portal.tenancy.models import Workspace
 from portal.tenancy.pagination import Page, PageQuery, page_of
+from portal.tenancy.presence import still_sees
 from portal.tenancy.roles import Verb
 
 router = Router(tags=["endpoints"])
@@ -235,8 +237,9 @@ def get_logs(request: ApiRequest, uid: UUID, wanted: Query[LogQuery]) -> LogOut 
     """The last lines, of this run or the one before. `follow` goes on for some minutes and needs plain text."""
     endpoint = endpoint_of(request, uid)
     if wanted.follow:
+        may_look = partial(still_sees, request.auth, endpoint.workspace_id, request.session.session_key)
         return StreamingHttpResponse(headers=PLAIN, streaming_content=services.follow_log(
-            endpoint, replica=wanted.replica, previous=wanted.previous, lines=wanted.lines))
+            endpoint, may_look, replica=wanted.replica, previous=wanted.previous, lines=wanted.lines))
     text = services.logs(endpoint, replica=wanted.replica, previous=wanted.previous, lines=wanted.lines)
     if wanted.form == "plain":
         return HttpResponse(text, headers=PLAIN)

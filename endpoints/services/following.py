@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
@@ -30,15 +30,22 @@ MARK_CHARS = (4000, 1000, 200)
 _readers: set[object] = set()
 
 
-def follow_log(endpoint: Endpoint, *, replica: int = 0, previous: bool = False, lines: int) -> AsyncIterator[bytes]:
-    """What the replica writes from its last lines on. Raises Unavailable where the place can't be asked now."""
+def follow_log(
+    endpoint: Endpoint, may_look: Callable[[], bool], *, replica: int = 0, previous: bool = False, lines: int,
+) -> AsyncIterator[bytes]:
+    """What the replica writes from its last lines on, as long as `may_look`, which is asked before each look.
+
+    Raises Unavailable where the place can't be asked now.
+    """
     if len(_readers) >= MOST_READERS:
         raise Unavailable(_("%(count)d people follow logs already: try again in a minute.") % {"count": MOST_READERS})
     first = logs(endpoint, replica=replica, previous=previous, lines=lines)
-    return _news(first, endpoint, replica=replica, previous=previous, lines=lines)
+    return _news(first, endpoint, may_look, replica=replica, previous=previous, lines=lines)
 
 
-async def _news(first: str, endpoint: Endpoint, *, replica: int, previous: bool, lines: int) -> AsyncIterator[bytes]:
+async def _news(
+    first: str, endpoint: Endpoint, may_look: Callable[[], bool], *, replica: int, previous: bool, lines: int,
+) -> AsyncIterator[bytes]:
     me, until, sent = object(), time.monotonic() + MOST_SECONDS, first
     _readers.add(me)
     try:
@@ -46,9 +53,11 @@ async def _news(first: str, endpoint: Endpoint, *, replica: int, previous: bool,
         while not previous and time.monotonic() < until:
             await asyncio.sleep(PAUSE_SECONDS)
             try:
-                text = await sync_to_async(_read)(endpoint, replica, lines)
+                text = await sync_to_async(_read)(endpoint, may_look, replica, lines)
             except Unavailable as error:
                 yield f"\n… {error.message}\n".encode()
+                return
+            if text is None:
                 return
             if text != sent and (news := fresh(sent, text)):
                 yield news.encode()
@@ -57,9 +66,10 @@ async def _news(first: str, endpoint: Endpoint, *, replica: int, previous: bool,
         _readers.discard(me)
 
 
-def _read(endpoint: Endpoint, replica: int, lines: int) -> str:
+def _read(endpoint: Endpoint, may_look: Callable[[], bool], replica: int, lines: int) -> str | None:
+    """None for one who may no longer look."""
     try:
-        return logs(endpoint, replica=replica, lines=lines)
+        return logs(endpoint, replica=replica, lines=lines) if may_look() else None
     finally:
         close_old_connections()
 
