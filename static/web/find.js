@@ -66,7 +66,7 @@
   // A whole key does not belong into an address: its public part is enough to find it.
   document.addEventListener("input", (event) => {
     if (!event.target.matches("[data-no-secrets]")) return;
-    const kept = event.target.value.replace(/(sk-[a-z0-9]{16})-[A-Za-z0-9_-]+/g, "$1");
+    const kept = event.target.value.replace(/(sk-[a-z0-9]{16})\S+/g, "$1");
     if (kept !== event.target.value) event.target.value = kept;
   }, true);
 

@@ -31,6 +31,7 @@ PAGES: dict[str, Callable[[World], str]] = {
     "members": lambda world: "members/",
     "limits": lambda world: "limits/",
     "audit": lambda world: "audit/",
+    "find": lambda world: "find/?q=alpha",
 }
 
 

@@ -44,7 +44,7 @@ def test_a_question_is_trimmed_and_keeps_no_secret(typed: str, text: str, is_too
 
 
 @pytest.mark.parametrize(("typed", "beginning"), [
-    ("sk-abcd", "abcd"), ("abcdefghijklmnop", "abcdefghijklmnop"), ("abc", None), ("sk-abcdefghijklmnopq", None),
+    ("sk-abcd", "abcd"), ("abcdefghijklmnop", "abcdefghijklmnop"), ("abc", None), ("sk-abcdefghijklmnopq", "abcdefghijklmnop"),
     ("a bcde", None), ("Abcd", None)])
 def test_what_can_begin_a_key(typed: str, beginning: str | None) -> None:
     assert Question.of(typed).public_id == beginning
@@ -170,7 +170,7 @@ class TestOrderAndBounds:
         names = [name for name, _url in found(client_of("alice"), "gpt")]
         assert names == ["gpt", "gpt-large", "my-gpt-0", "my-gpt-1", "my-gpt-2"]
         page = ask(client_of("alice"), "gpt")
-        assert TITLE.findall(page) == ["The 5 best of what “gpt” finds"]
+        assert TITLE.findall(page) == ["The 5 best matches for “gpt”"]
         assert "/w/alpha/endpoints/?q=gpt" in page
 
     def test_the_kind_with_the_best_answer_is_first(self, world: World, client_of: ClientOf) -> None:
@@ -184,9 +184,9 @@ class TestOrderAndBounds:
         assert found(client_of("alice"), typed) == []
 
     @pytest.mark.parametrize(("typed", "title"), [
-        ("", "Find anything"), ("a", "Type two letters or more"), ("nowhere", "Nothing is called “nowhere”"),
-        ("alpha-chat", "One thing answers to “alpha-chat”"), ("alpha", "3 things answer to “alpha”"),
-        ("<b>", "Nothing is called “&lt;b&gt;”")])
+        ("", "Find anything"), ("a", "Type two letters or more"), ("nowhere", "Nothing matches “nowhere”"),
+        ("alpha-chat", "One thing matches “alpha-chat”"), ("alpha", "3 things match “alpha”"),
+        ("<b>", "Nothing matches “&lt;b&gt;”")])
     def test_the_title_answers(self, world: World, client_of: ClientOf, typed: str, title: str) -> None:
         assert TITLE.findall(ask(client_of("alice"), typed)) == [title]
 
@@ -217,10 +217,10 @@ class TestWindow:
     def test_choices_are_a_list_box_and_the_number_is_said(self, world: World, client_of: ClientOf) -> None:
         text = ask(client_of("alice"), "alpha", **PALETTE)
         assert "<html" not in text
-        assert '<p id="find-said" hx-swap-oob="innerHTML">3 things answer to “alpha”</p>' in text
+        assert '<p id="find-said" hx-swap-oob="innerHTML">3 things match “alpha”</p>' in text
         assert re.search(r'<a role="option" id="find-endpoints-1" href="/w/alpha/endpoints/[^"]+" aria-selected="false"', text)
 
-    @pytest.mark.parametrize(("typed", "said"), [("", ""), ("a", "Type two letters or more"), ("zz", "Nothing is called “zz”")])
+    @pytest.mark.parametrize(("typed", "said"), [("", ""), ("a", "Type two letters or more"), ("zz", "Nothing matches “zz”")])
     def test_without_choices_there_is_no_list_box(self, cast: Cast, client_of: ClientOf, typed: str, said: str) -> None:
         text = ask(client_of("alice"), typed, **PALETTE)
         assert "listbox" not in text

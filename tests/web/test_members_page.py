@@ -41,6 +41,14 @@ def test_members_are_listed_and_only_admins_get_forms(cast: Cast, client_of: Cli
     assert "charlie" not in "".join(seen.values())
 
 
+@pytest.mark.parametrize(("typed", "names"), [
+    ("BOB", {"bob"}), ("a@exam", {"vera"}), ("charlie", set()), ("\0", {"bob", "vera"})])
+def test_members_are_looked_for_by_name_and_mail(client_of: ClientOf, typed: str, names: set[str]) -> None:
+    page = client_of("bob").get(LIST, {"q": typed}).content.decode()
+    assert {name for name in ("bob", "vera", "charlie") if f"{name}@example.org" in page} == names
+    assert ("No member is called so." in page) is not bool(names)
+
+
 def test_there_is_no_list_of_all_workspaces(client_of: ClientOf) -> None:
     assert client_of("operator").get("/w/-/members/").status_code == 404
 

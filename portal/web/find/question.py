@@ -16,7 +16,7 @@ from portal.tenancy.answers import is_uid
 EXACT, BEGINS, HOLDS = range(3)
 LEAST = 2  # letters of the Latin alphabet; one sign of another script is a word
 LONGEST, MOST_WORDS = 100, 5
-KEY = re.compile(r"(sk-[a-z0-9]{16})-[A-Za-z0-9_-]+")
+KEY = re.compile(r"(sk-[a-z0-9]{16})\S+")
 PUBLIC_ID = re.compile(r"\A(?:sk-)?([a-z0-9]{4,16})\Z")
 
 

@@ -32,7 +32,7 @@ def title_of(question: Question, groups: Sequence[Group]) -> str:
     number = sum(len(group.items) for group in groups)
     said = {"n": number, "text": question.text}
     if not number:
-        return _("Nothing is called “%(text)s”") % said
+        return _("Nothing matches “%(text)s”") % said
     if any(group.is_cut for group in groups):
-        return _("The %(n)d best of what “%(text)s” finds") % said
-    return ngettext("One thing answers to “%(text)s”", "%(n)d things answer to “%(text)s”", number) % said
+        return _("The %(n)d best matches for “%(text)s”") % said
+    return ngettext("One thing matches “%(text)s”", "%(n)d things match “%(text)s”", number) % said
