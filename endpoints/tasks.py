@@ -12,7 +12,7 @@ from clusters.models import Cluster
 
 from . import services
 from .models import Endpoint
-from .services import alert_sending, alert_watch, canaries, gpu_hours, loadtest_run, usage, vllmclusters
+from .services import alert_sending, alert_watch, canaries, day_sums, gpu_hours, loadtest_run, usage, vllmclusters
 from .targets.base import TargetError
 
 
@@ -72,6 +72,12 @@ def collect_leftovers(cluster_id: int) -> None:
 def forget_usage() -> int:
     """Drop usage that is older than it is kept; how many rows went."""
     return usage.forget_old()
+
+
+@shared_task
+def sum_up_usage() -> int:
+    """Sum up the days that are over; how many were."""
+    return day_sums.sum_up()
 
 
 @shared_task

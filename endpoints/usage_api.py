@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from clusters.instances import price_book
 from clusters.models import Cluster
 from endpoints.alerts import month_of
-from endpoints.models import TokenPrice, UsageHour
+from endpoints.models import GpuHour, TokenPrice, UsageHour
 from endpoints.services import token_prices, usage
 from models_catalog.models import CatalogModel
 from portal.tenancy.actor import Actor
@@ -54,7 +54,11 @@ class UsageIn(ClosedQuery):
 
 
 class CountsOut(Schema):
-    """`refused` are not among `requests`. `cost` is decimal text, in the answer's currency."""
+    """`refused` are not among `requests`. `cost` is decimal text, in the answer's currency.
+
+    `gpu_hours` is decimal text too, of ready replicas, called or not. GPUs belong to endpoints: it is null where the groups
+    or the filters have a member, a key or an address.
+    """
 
     requests: int
     errors: int
@@ -64,6 +68,7 @@ class CountsOut(Schema):
     completion_tokens: int
     cached_tokens: int
     cost: str
+    gpu_hours: str | None
 
 
 class UsageLineOut(CountsOut):
@@ -124,14 +129,17 @@ class PricePage(Schema):
 def get_usage(request: ApiRequest, wanted: Query[UsageIn]) -> UsageOut | HttpResponse:
     groups = _groups(wanted.group)
     begin, end = _window(wanted.begin, wanted.end)
-    rows = _rows(request.auth, wanted).filter(hour__gte=begin, hour__lt=end)
-    lines = usage.usage_by(rows, groups)
+    rows, gpus = (each.filter(hour__gte=begin, hour__lt=end) if each is not None else None
+                  for each in (_rows(request.auth, wanted), _gpus(request.auth, wanted)))
+    assert rows is not None, "only GPU hours may be unknown"
+    lines = usage.usage_by(rows, groups, gpus)
+    has_gpus = gpus is not None and not {*groups} & {*usage.NOT_OF_GPUS}
     if wanted.format == "csv" or (not wanted.format and _prefers_csv(request)):
-        answer = HttpResponse(usage.as_csv(groups, lines), content_type=CSV)
+        answer = HttpResponse(usage.as_csv(groups, lines, has_gpus=has_gpus), content_type=CSV)
         answer["Content-Disposition"] = f'attachment; filename="usage-{begin:%Y-%m-%d}.csv"'
         return answer
-    items = [UsageLineOut(by=dict(zip(groups, line.names, strict=True)), **_counts(line)) for line in lines]
-    total = CountsOut(**_counts(usage.total_of(rows)))
+    items = [UsageLineOut(by=dict(zip(groups, line.names, strict=True)), **_counts(line, has_gpus)) for line in lines]
+    total = CountsOut(**_counts(usage.total_of(rows, gpus), gpus is not None))
     return UsageOut(begin=begin, end=end, currency=price_book().currency, items=items, total=total)
 
 
@@ -152,23 +160,35 @@ def _window(begin: datetime | None, end: datetime | None) -> tuple[datetime, dat
 
 def _rows(actor: Actor, wanted: UsageIn) -> QuerySet[UsageHour]:
     """Those of the caller's workspaces; unknown names find nothing."""
-    mine = actor.scope()
-    if wanted.workspace:
-        mine = mine.filter(slug=wanted.workspace)
-    rows = UsageHour.objects.filter(workspace_id__in=list(mine.values_list("pk", flat=True)))
+    rows = UsageHour.objects.filter(workspace_id__in=_workspaces(actor, wanted))
     if wanted.key:
-        keys = ApiKey.objects.filter(uid=wanted.key, workspace__in=mine)
+        keys = ApiKey.objects.filter(uid=wanted.key, workspace__in=actor.scope())
         rows = rows.filter(key_id__in=list(keys.values_list("pk", flat=True)))
     named = {"member_name": wanted.member, "endpoint_name": wanted.endpoint, "model_name": wanted.model}
     return rows.filter(**{column: name for column, name in named.items() if name})
+
+
+def _gpus(actor: Actor, wanted: UsageIn) -> QuerySet[GpuHour] | None:
+    """GPU hours of the same; None where a member or a key is asked for, to whom no GPUs belong."""
+    if wanted.member or wanted.key:
+        return None
+    named = {"endpoint_name": wanted.endpoint, "model_name": wanted.model}
+    rows = GpuHour.objects.filter(workspace_id__in=_workspaces(actor, wanted))
+    return rows.filter(**{column: name for column, name in named.items() if name})
+
+
+def _workspaces(actor: Actor, wanted: UsageIn) -> list[int]:
+    mine = actor.scope()
+    return list((mine.filter(slug=wanted.workspace) if wanted.workspace else mine).values_list("pk", flat=True))
 
 
 def _prefers_csv(request: HttpRequest) -> bool:
     return request.get_preferred_type(["application/json", "text/csv"]) == "text/csv"
 
 
-def _counts(line: usage.Line) -> dict[str, Any]:
-    return {**dict(zip(usage.COUNTS[:-1], line.counts, strict=False)), "cost": f"{line.cost:f}"}
+def _counts(line: usage.Line, has_gpus: bool) -> dict[str, Any]:
+    return {**dict(zip(usage.COUNTS[:-1], line.counts, strict=False)), "cost": f"{line.cost:f}",
+            "gpu_hours": f"{line.gpu_hours:f}" if has_gpus else None}
 
 
 @router.get("/token-prices", response=PricePage, summary="List what tokens cost, the newest price first")

@@ -184,6 +184,7 @@ CELERY_BEAT_SCHEDULE = {
     "alerts": {"task": "endpoints.tasks.watch_limits", "schedule": 60.0, "options": {"expires": 50}},
     "aws-accounts": {"task": "clusters.tasks.look_at_aws_accounts", "schedule": 300.0, "options": {"expires": 240}},
     "usage": {"task": "endpoints.tasks.forget_usage", "schedule": 3600.0, "options": {"expires": 600}},
+    "usage-days": {"task": "endpoints.tasks.sum_up_usage", "schedule": 600.0, "options": {"expires": 300}},
     "gpu-hours": {"task": "endpoints.tasks.book_gpu_hours", "schedule": 60.0, "options": {"expires": 50}},
     "load-tests": {"task": "endpoints.tasks.sweep_load_tests", "schedule": 5.0, "options": {"expires": 10}},
     "audit": {"task": "portal.tenancy.tasks.seal_audit", "schedule": 60.0, "options": {"expires": 50}},

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -18,10 +18,11 @@ from django.utils.translation import gettext_lazy
 
 from clusters.instances import price_book
 from endpoints.alerts import month_of
-from endpoints.models import UsageHour
+from endpoints.models import GpuHour, UsageHour
 from endpoints.services import usage
 from portal.tenancy.adminkit import PeriodFilter, ViewOnlyAdmin, WorkspaceFilter
 from portal.tenancy.errors import Invalid
+from portal.tenancy.models import User, Workspace
 
 from .route_drawing import STEP, TALL, bars, scale
 
@@ -95,39 +96,64 @@ class UsageHourAdmin(ViewOnlyAdmin):
         answer = super().changelist_view(request, extra_context)
         context = getattr(answer, "context_data", None)
         if context and "cl" in context:
-            context.update(panel(context["cl"].queryset))
+            context.update(panel(context["cl"].queryset, gpus_of(request, context["cl"])))
             query = request.GET.urlencode()
             context["csv_url"] = reverse("admin:endpoints_usagehour_csv") + (f"?{query}" if query else "")
         return answer  # type: ignore[no-any-return]
 
     def csv_view(self, request: HttpRequest) -> HttpResponse:
-        """What the list shows with the same filters, by day."""
+        """What the list shows with the same filters, by day; GPU hours have lines of their own."""
         if not self.has_view_permission(request):
             return redirect("admin:index")
-        rows = self.get_changelist_instance(request).queryset
+        shown = self.get_changelist_instance(request)
         try:
-            text = usage.as_csv(CSV_GROUPS, usage.usage_by(rows, CSV_GROUPS))
+            lines = [*usage.usage_by(shown.queryset, CSV_GROUPS), *_gpu_lines(gpus_of(request, shown))]
         except Invalid as error:
             messages.error(request, error.message)
             return redirect(f"{reverse('admin:endpoints_usagehour_changelist')}?{request.GET.urlencode()}")
+        text = usage.as_csv(CSV_GROUPS, lines, has_gpus=True)
         answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = 'attachment; filename="usage.csv"'
         return answer
 
 
-def panel(rows: QuerySet[UsageHour]) -> dict[str, Any]:
+def gpus_of(request: HttpRequest, shown: Any) -> QuerySet[GpuHour] | None:
+    """GPU hours behind the same filters; None where the search is for a key or a person, to whom no GPUs belong."""
+    rows: QuerySet[GpuHour] = GpuHour.objects.all()
+    user = request.user
+    if not (isinstance(user, User) and user.sees_everything):
+        rows = rows.filter(workspace_id__in=Workspace.objects.visible_to(user).values("pk"))
+    for each in shown.filter_specs:
+        rows = each.queryset(request, rows)
+    if not shown.query:
+        return rows
+    named = rows.filter(Q(model_name=shown.query) | Q(endpoint_name=shown.query))
+    return named if named.exists() else None
+
+
+def _gpu_lines(gpus: QuerySet[GpuHour] | None) -> list[usage.Line]:
+    """As lines of the table, without a key, a member and an address."""
+    groups = [group for group in CSV_GROUPS if group not in usage.NOT_OF_GPUS]
+    found = usage.usage_by(UsageHour.objects.none(), groups, gpus)
+    return [usage.Line([*line.names, *[""] * len(usage.NOT_OF_GPUS)], line.counts, line.gpu_seconds) for line in found]
+
+
+def panel(rows: QuerySet[UsageHour], gpus: QuerySet[GpuHour] | None) -> dict[str, Any]:
     """Sums by day, as charts, and of the models that were used most."""
-    by_day = {date.fromisoformat(line.names[0]): line for line in usage.usage_by(rows, ["day"])}
+    by_day = {date.fromisoformat(line.names[0]): line for line in usage.usage_by(rows, ["day"], gpus)}
     days = _days(by_day)
     lines = [by_day.get(day, usage.Line()) for day in days]
-    total = usage.Line([], [sum(column) for column in zip(*[line.counts for line in lines], strict=True)]) if lines else None
-    models = sorted(usage.usage_by(rows, ["model"]), reverse=True,
-                    key=lambda line: (line.of("cost_nano"), _tokens(line), line.of("requests")))
+    total = usage.Line()
+    for line in lines:
+        total.add(line)
+    models = sorted(usage.usage_by(rows, ["model"], gpus), reverse=True,
+                    key=lambda line: (line.of("cost_nano"), _tokens(line), line.of("requests"), line.gpu_seconds))
     return {
-        "charts": _charts(lines, total) if total else [], "wide": STEP * len(days), "tall": TALL, "total": total,
-        "first": days[0] if days else None, "last": days[-1] if days else None, "currency": price_book().currency,
-        "models": [(line.names[0] or "–", _number(line.of("requests")), _number(_tokens(line)), money(line.of("cost_nano")))
-                   for line in models[:MOST_SHARES]]}
+        "charts": _charts(lines, total, has_gpus=gpus is not None) if lines else [], "wide": STEP * len(days), "tall": TALL,
+        "total": total if lines else None, "first": days[0] if days else None, "last": days[-1] if days else None,
+        "currency": price_book().currency,
+        "models": [(line.names[0] or "–", _number(line.of("requests")), _number(_tokens(line)), money(line.of("cost_nano")),
+                    _hours(line) if gpus is not None else "–") for line in models[:MOST_SHARES]]}
 
 
 def _days(used: dict[date, usage.Line]) -> list[date]:
@@ -138,17 +164,25 @@ def _days(used: dict[date, usage.Line]) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def _charts(lines: Sequence[usage.Line], total: usage.Line) -> list[Chart]:
+def _charts(lines: Sequence[usage.Line], total: usage.Line, *, has_gpus: bool) -> list[Chart]:
     def chart(label: str, colour: int, value: str, per_day: list[float], shown: Any = None) -> Chart:
         most = scale(per_day, 1e-3)
         return Chart(label, value, bars([one or None for one in per_day], most), (shown or _number)(most), colour)
 
-    return [
+    drawn = [
         chart(_("requests"), 1, _number(total.of("requests")), [line.of("requests") for line in lines]),
         chart(_("tokens in"), 2, _number(total.of("prompt_tokens")), [line.of("prompt_tokens") for line in lines]),
         chart(_("tokens out"), 3, _number(total.of("completion_tokens")), [line.of("completion_tokens") for line in lines]),
         chart(_("cost"), 4, money(total.of("cost_nano")), [float(line.cost) for line in lines], lambda most: f"{most:,g}"),
     ]
+    if has_gpus:
+        drawn.append(chart(_("GPU hours"), 5, _hours(total), [line.gpu_seconds / 3600 for line in lines],
+                           lambda most: f"{most:,g}"))
+    return drawn
+
+
+def _hours(line: usage.Line) -> str:
+    return f"{line.gpu_seconds / 3600:,.1f}"
 
 
 def _tokens(line: usage.Line) -> int:

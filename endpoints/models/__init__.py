@@ -9,9 +9,11 @@ from .traffic import (
     FIRST_BYTE_BOUNDS,
     GpuHour,
     SpoolPosition,
+    SummedDay,
     TokenPrice,
     TokenPriceQuerySet,
     TrafficMinute,
+    UsageDay,
     UsageHour,
     UsageQuerySet,
 )
@@ -19,6 +21,7 @@ from .traffic import (
 __all__ = [
     "FIRST_BYTE_BOUNDS", "SECRET_PREFIX", "AlertChannel", "AlertChannelQuerySet", "Backend", "Canary", "CanaryState",
     "Delivery", "DeliveryQuerySet", "Endpoint", "EndpointQuerySet", "Event", "GpuHour", "LoadTest", "LoadTestQuerySet",
-    "Revision", "Route", "RouteChange", "RouteQuerySet", "RouteTarget", "SpoolPosition", "TargetRole", "TaskGovernance",
-    "TaskGovernanceQuerySet", "TokenPrice", "TokenPriceQuerySet", "TrafficMinute", "UsageHour", "UsageQuerySet",
+    "Revision", "Route", "RouteChange", "RouteQuerySet", "RouteTarget", "SpoolPosition", "SummedDay", "TargetRole",
+    "TaskGovernance", "TaskGovernanceQuerySet", "TokenPrice", "TokenPriceQuerySet", "TrafficMinute", "UsageDay", "UsageHour",
+    "UsageQuerySet",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from django.contrib.auth.models import AnonymousUser
@@ -93,6 +94,73 @@ class GpuHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H:00} {self.endpoint_name}"
+
+
+class UsageDay(models.Model):
+    """Sums of one day (UTC) that is over, from the hours, so that nobody sums up a year of hours for a page.
+
+    `kind` says what is told apart (`endpoints.services.day_sums.KINDS`); of the rest columns are 0 or "".
+    """
+
+    day = models.DateField()
+    kind = models.CharField(max_length=10)
+    workspace_id = models.BigIntegerField()
+    member_id = models.BigIntegerField(default=0)
+    key_id = models.BigIntegerField(default=0)
+    endpoint_id = models.BigIntegerField(default=0)
+    workspace_name = models.CharField(max_length=100, default="")
+    member_name = models.CharField(max_length=150, default="")
+    key_name = models.CharField(max_length=100, default="")
+    endpoint_name = models.CharField(max_length=63, default="")
+    model_name = models.CharField(max_length=128, default="")
+    place_name = models.CharField(max_length=100, default="")  # where GPUs were held; calls have none
+
+    requests = models.BigIntegerField(default=0)
+    errors = models.BigIntegerField(default=0)
+    refused = models.BigIntegerField(default=0)
+    partial = models.BigIntegerField(default=0)
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cost_nano = models.BigIntegerField(default=0)
+    gpu_seconds = models.BigIntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace_id", "kind", "day"]), models.Index(fields=["kind", "day"]),
+            *(models.Index(fields=["workspace_id", "kind", f"{name}_name", "day"], name=f"usage_day_of_{name}")
+              for name in ("model", "endpoint", "key", "member"))]
+        verbose_name = "usage of a day"
+        verbose_name_plural = "usage by the day"
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.kind}"
+
+
+class SummedDay(models.Model):
+    """Whether the sums of a day hold: those of `summed` are of this `version`, which grows with each late booking.
+
+    A row is made long before its day is summed up, so whoever books meanwhile finds it.
+    """
+
+    day = models.DateField(unique=True)
+    noted_at = models.DateTimeField(default=timezone.now)
+    version = models.BigIntegerField(default=0)
+    summed = models.BigIntegerField(null=True)
+
+    class Meta:
+        verbose_name = "summed day"
+        verbose_name_plural = "summed days"
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+    @classmethod
+    def reopen(cls, hours: Iterable[datetime]) -> None:
+        """Usage is booked into these hours: sums of days that are over hold no longer. For the booking's transaction."""
+        days = {hour.astimezone(UTC).date() for hour in hours} - {timezone.now().astimezone(UTC).date()}
+        if days:
+            cls.objects.filter(day__in=sorted(days)).update(version=models.F("version") + 1)
 
 
 class TrafficMinute(models.Model):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from django.db.models import F, Q
+from django.db.models import Count, F, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -142,8 +142,18 @@ def _use_of_others(limit: Limit, endpoint: Endpoint) -> Use:
     count = rows.count() if limit.endpoints is not None else 0
     if limit.replicas is None and limit.gpus is None:
         return Use(count)
-    used = use_of(with_footprint(rows.filter(wish=Wish.RUNNING)))
-    return Use(count, used.replicas, used.gpus)
+    return replace(_held_by(rows.filter(wish=Wish.RUNNING)), endpoints=count)
+
+
+def _held_by(rows: EndpointQuerySet) -> Use:
+    """What running endpoints hold. Those that were made alike are read as one: a workspace may have thousands."""
+    used = Use()
+    alike = rows.order_by().values_list("replicas", "autoscale", "wanted__spec").annotate(count=Count("pk"))
+    for replicas, autoscale, spec, count in alike:
+        most = Endpoint(replicas=replicas, autoscale=autoscale).most_replicas
+        one = footprint(spec or {}, most)
+        used += Use(0, one[0] * count, one[1] * count)
+    return used
 
 
 def with_footprint(rows: EndpointQuerySet, *more: str) -> EndpointQuerySet:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import add
 from typing import Any
 
 from django.db.models import CharField, Max, Model, QuerySet, Sum
@@ -16,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from endpoints.gateway.doors import DOORS
-from endpoints.models import GpuHour, SpoolPosition, TrafficMinute, UsageHour
+from endpoints.models import GpuHour, SpoolPosition, SummedDay, TrafficMinute, UsageDay, UsageHour
 from portal.tenancy.errors import Invalid
 from portal.tenancy.text import as_cell
 
@@ -35,6 +36,7 @@ SUBJECTS = {
     "endpoint": ("endpoint_id", "endpoint_name"), "model": ("model_name", "model_name"), "address": ("door", "door"),
 }
 GROUPS = (*TIMES, *SUBJECTS)
+NOT_OF_GPUS = ("member", "key", "address")  # GPUs belong to endpoints
 ADDRESSES = {door.number: path for path, door in DOORS.items()}
 
 
@@ -44,6 +46,7 @@ class Line:
 
     names: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=lambda: [0] * len(COUNTS))
+    gpu_seconds: int = 0
 
     def of(self, name: str) -> int:
         return self.counts[COUNTS.index(name)]
@@ -53,16 +56,38 @@ class Line:
         """In the currency of the price book."""
         return cost_of(self.of("cost_nano"))
 
+    @property
+    def gpu_hours(self) -> Decimal:
+        return (Decimal(self.gpu_seconds) / 3600).quantize(Decimal("0.0001"))
+
+    def add(self, more: Line) -> None:
+        self.counts = list(map(add, self.counts, more.counts))
+        self.gpu_seconds += more.gpu_seconds
+
 
 def cost_of(nano: int) -> Decimal:
     return nano * NANO
 
 
-def usage_by(rows: QuerySet[UsageHour], groups: Sequence[str]) -> list[Line]:
+def usage_by(rows: QuerySet[UsageHour], groups: Sequence[str], gpus: QuerySet[GpuHour] | None = None) -> list[Line]:
     """Sums of `rows` by one to three of GROUPS, ordered by them. Raises Invalid where that makes too many lines.
 
-    An hour belongs to the day and the month in which it lies in UTC.
+    An hour belongs to the day and the month in which it lies in UTC. With `gpus` the lines have GPU seconds too, and there
+    are lines for what held GPUs and was not called, unless the groups have something to which no GPUs belong.
     """
+    lines = _lines_by(rows, groups, COUNTS)
+    if gpus is not None and not {*groups} & {*NOT_OF_GPUS}:
+        for key, line in _lines_by(gpus, groups, ["gpu_seconds"]).items():
+            lines.setdefault(key, Line(line.names)).gpu_seconds = line.gpu_seconds
+        lines = dict(sorted(lines.items()))
+    if len(lines) > MOST_LINES:
+        raise Invalid(_("This makes more than %(count)d lines. Choose a shorter time, or fewer groups.") % {
+            "count": MOST_LINES}, field="group")
+    return list(lines.values())
+
+
+def _lines_by(rows: QuerySet[Any], groups: Sequence[str], counts: Sequence[str]) -> dict[tuple[Any, ...], Line]:
+    """By what they have in common; one more than there may be at most."""
     columns, names = {}, {}
     for group in groups:
         if group in TIMES:
@@ -73,15 +98,11 @@ def usage_by(rows: QuerySet[UsageHour], groups: Sequence[str]) -> list[Line]:
     keys = [f"by_{group}" if group in TIMES else SUBJECTS[group][0] for group in groups]
     shown = {names[group]: Max(SUBJECTS[group][1]) for group in names if names[group] not in keys}
     found = rows.order_by().annotate(**columns).values(*keys).annotate(
-        **shown, **{f"sum_of_{name}": Sum(name) for name in COUNTS}).order_by(*keys)
-    lines = [_line(row, groups, names) for row in found[:MOST_LINES + 1]]
-    if len(lines) > MOST_LINES:
-        raise Invalid(_("This makes more than %(count)d lines. Choose a shorter time, or fewer groups.") % {
-            "count": MOST_LINES}, field="group")
-    return lines
+        **shown, **{f"sum_of_{name}": Sum(name) for name in counts}).order_by(*keys)
+    return {tuple(row[key] for key in keys): _line(row, groups, names, counts) for row in found[:MOST_LINES + 1]}
 
 
-def _line(row: dict[str, Any], groups: Sequence[str], names: dict[str, str]) -> Line:
+def _line(row: dict[str, Any], groups: Sequence[str], names: dict[str, str], counts: Sequence[str]) -> Line:
     said = []
     for group in groups:
         if group in TIMES:
@@ -89,7 +110,8 @@ def _line(row: dict[str, Any], groups: Sequence[str], names: dict[str, str]) -> 
         else:
             value = row[names[group]]
             said.append(ADDRESSES.get(value, "") if group == "address" else value)
-    return Line(said, [row[f"sum_of_{name}"] for name in COUNTS])
+    sums = [row[f"sum_of_{name}"] for name in counts]
+    return Line(said, sums) if len(sums) == len(COUNTS) else Line(said, gpu_seconds=sums[0])
 
 
 def _time(text: str) -> str:
@@ -97,18 +119,19 @@ def _time(text: str) -> str:
     return f"{day}T{hour}:00Z" if hour else day
 
 
-def total_of(rows: QuerySet[UsageHour]) -> Line:
+def total_of(rows: QuerySet[UsageHour], gpus: QuerySet[GpuHour] | None = None) -> Line:
     sums = rows.order_by().aggregate(**{f"sum_of_{name}": Sum(name) for name in COUNTS})
-    return Line([], [sums[f"sum_of_{name}"] or 0 for name in COUNTS])
+    held = 0 if gpus is None else gpus.order_by().aggregate(held=Sum("gpu_seconds"))["held"] or 0
+    return Line([], [sums[f"sum_of_{name}"] or 0 for name in COUNTS], held)
 
 
-def as_csv(groups: Sequence[str], lines: Iterable[Line]) -> str:
-    """A table for spreadsheets, in which no name is taken for a formula."""
+def as_csv(groups: Sequence[str], lines: Iterable[Line], *, has_gpus: bool) -> str:
+    """A table for spreadsheets, in which no name is taken for a formula; GPU hours stay empty where nobody can tell."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*groups, *COUNTS[:-1], "cost"])
+    writer.writerow([*groups, *COUNTS[:-1], "cost", "gpu_hours"])
     for line in lines:
-        writer.writerow([*map(as_cell, line.names), *line.counts[:-1], f"{line.cost:f}"])
+        writer.writerow([*map(as_cell, line.names), *line.counts[:-1], f"{line.cost:f}", line.gpu_hours if has_gpus else ""])
     return text.getvalue()
 
 
@@ -121,6 +144,8 @@ def forget_old(now: datetime | None = None) -> int:
     return sum((
         _drop(UsageHour, hour__lt=now - timedelta(days=KEPT_DAYS)),
         _drop(GpuHour, hour__lt=now - timedelta(days=KEPT_DAYS)),
+        _drop(UsageDay, day__lt=(now - timedelta(days=KEPT_DAYS)).date()),
+        _drop(SummedDay, day__lt=(now - timedelta(days=KEPT_DAYS)).date()),
         _drop(TrafficMinute, minute__lt=now - timedelta(days=TRAFFIC_DAYS)),
         _drop(SpoolPosition, moved_at__lt=now - timedelta(days=KEPT_DAYS)),
     ))

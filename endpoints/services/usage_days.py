@@ -1,115 +1,213 @@
-"""What was used on each day by each subject: sums in the database, folded here into days, subjects and a total."""
+"""What was used on each day by each subject: sums in the database, of days that are over from sums that were made once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from operator import add
-from typing import Any, TypeVar
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from typing import Any
 
-from django.db.models import CharField, Max, QuerySet, Sum
+from django.db.models import CharField, F, Max, Q, QuerySet, Sum
 from django.db.models.functions import Cast, Left
 from django.utils.translation import gettext as _
 
-from endpoints.models import Endpoint, GpuHour, UsageHour
+from endpoints.models import GpuHour, UsageDay, UsageHour
 from portal.tenancy.errors import Invalid
 
+from .day_sums import held, subject_of
 from .usage import COUNTS, MOST_LINES, SUBJECTS, TIMES, Line
 
-K = TypeVar("K")
-PLACE = "place"  # of the endpoint, as it is now
-BY = ("model", "endpoint", PLACE, "key", "member", "workspace")
-# What has GPUs, and its name; keys and members have none.
-GPUS_OF = {
-    "model": ("model_name", "model_name"), "endpoint": ("endpoint_id", "endpoint_name"),
-    PLACE: ("place_name", "place_name"), "workspace": ("workspace_id", "workspace_name"),
-}
+# What is told apart, and its name. A place is that of the endpoint.
+BY = {**{name: SUBJECTS[name] for name in ("model", "endpoint", "key", "member", "workspace")},
+      "place": ("place_name", "place_name")}
+GPUS_OF = ("model", "endpoint", "place", "workspace")  # keys and members have none
+GPUS = ("gpu_seconds",)
+MOST_SPANS = 20  # of days without sums; where they lie in more pieces, all is read by the hour
+DAY = timedelta(days=1)
+
+Cells = dict[tuple[date, object], Line]
+Found = Iterator[tuple[object, date, Line]]
 
 
-@dataclass
-class GpuSeconds:
-    """How long GPUs were held in one span."""
+@dataclass(frozen=True)
+class Asking:
+    """Which usage: of a workspace (None is all), from the first to the last day, by one of BY, narrowed by columns' values."""
 
-    total: int = 0
-    by_day: dict[date, int] = field(default_factory=dict)
-    by_subject: dict[object, int] = field(default_factory=dict)
-    cells: dict[tuple[date, object], int] = field(default_factory=dict)
+    workspace_id: int | None
+    first: date
+    last: date
+    by: str
+    filters: Mapping[str, str] = field(default_factory=dict)
 
-    def add(self, day: date, subject: object, seconds: int) -> None:
-        self.total += seconds
-        self.by_day[day] = self.by_day.get(day, 0) + seconds
-        self.by_subject[subject] = self.by_subject.get(subject, 0) + seconds
-        self.cells[day, subject] = self.cells.get((day, subject), 0) + seconds
+    @property
+    def has_gpus(self) -> bool:
+        """GPUs belong to endpoints: where a filter asks for a key or a member, nobody can tell."""
+        return not {"key_name", "member_name"} & self.filters.keys()
 
 
 @dataclass
 class Sums:
     """Sums of one span. `by_subject` has the name of a subject too, which another subject may have as well.
 
-    What held GPUs and was not called has lines of zeros. `gpus` is None where the rows are not those of whole endpoints.
+    What held GPUs and was not called has lines of zeros. `cells_of` reads a day's line of each of some subjects.
     """
 
     total: Line = field(default_factory=Line)
     by_day: dict[date, Line] = field(default_factory=dict)
     by_subject: dict[object, Line] = field(default_factory=dict)
-    cells: dict[tuple[date, object], Line] = field(default_factory=dict)
-    gpus: GpuSeconds | None = None
-
-    def add(self, day: date, subject: object, name: str, counts: list[int]) -> None:
-        _grow(self.by_day, day, day.isoformat(), counts)
-        _grow(self.by_subject, subject, name, counts)
-        _grow(self.cells, (day, subject), name, counts)
+    has_gpus: bool = False
+    cells_of: Callable[[Collection[object]], Cells] = lambda _subjects: {}
 
 
-def _grow(lines: dict[K, Line], key: K, name: str, counts: list[int]) -> None:
-    line = lines.get(key)
-    if line is None:
-        lines[key] = Line([name], counts)
-    else:
-        line.counts = list(map(add, line.counts, counts))
-
-
-def sums_of(rows: QuerySet[UsageHour], by: str) -> Sums:
-    """Sums of `rows` by day (UTC) and one of BY. Raises Invalid where that makes too many lines."""
-    column, name = SUBJECTS["endpoint" if by == PLACE else by]
-    shown = {} if column == name else {"shown": Max(name)}
-    found = rows.order_by().annotate(day=Left(Cast("hour", CharField()), TIMES["day"])).values("day", column).annotate(
-        **shown, **{f"sum_of_{count}": Sum(count) for count in COUNTS})
-    lines = _bounded(found)
-    places = _places({line[column] for line in lines}) if by == PLACE else None
-    sums = Sums()
-    for line in lines:
-        subject = line[column] if places is None else places.get(line[column], "")
-        said = subject if places is not None else line.get("shown", line[column])
-        sums.add(date.fromisoformat(line["day"]), subject, str(said), [line[f"sum_of_{count}"] for count in COUNTS])
-    for of_day in sums.by_day.values():
-        sums.total.counts = list(map(add, sums.total.counts, of_day.counts))
+def sums_of(ask: Asking) -> Sums:
+    """Raises Invalid where that makes too many lines."""
+    reader = _Reader(ask)
+    sums = Sums(has_gpus=ask.has_gpus, cells_of=reader.cells)
+    for subject, _day, line in reader.subjects():
+        _grow(sums.by_subject, subject, line)
+    for _subject, day, line in reader.days():
+        _grow(sums.by_day, day, Line([day.isoformat()], line.counts, line.gpu_seconds))
+        sums.total.add(line)
     return sums
 
 
-def add_gpus(sums: Sums, rows: QuerySet[GpuHour], by: str) -> None:
-    """Add the GPU hours of `rows` to the sums that were made by the same one of BY. Raises Invalid for too many lines."""
-    column, name = GPUS_OF.get(by, ("", ""))
-    subject = {} if not column else {"subject": Max(column), "shown": Max(name)}
-    found = rows.order_by().annotate(day=Left(Cast("hour", CharField()), TIMES["day"])).values(
-        "day", *filter(None, [column])).annotate(**subject, held=Sum("gpu_seconds"))
-    sums.gpus = GpuSeconds()
-    for line in _bounded(found):
-        day = date.fromisoformat(line["day"])
-        sums.gpus.add(day, line.get("subject"), line["held"])
-        if column:
-            sums.add(day, line["subject"], str(line["shown"]), [0] * len(COUNTS))
+def cells_of(ask: Asking) -> Cells:
+    """The line of each subject on each day. Raises Invalid where that makes too many lines."""
+    return _Reader(ask).cells()
 
 
-def _bounded(found: QuerySet[Any, dict[str, Any]]) -> list[dict[str, Any]]:
+def _grow(lines: dict[Any, Line], key: object, line: Line) -> None:
+    there = lines.get(key)
+    if there is None:
+        lines[key] = Line(line.names, line.counts, line.gpu_seconds)
+    else:
+        there.add(line)
+
+
+class _Reader:
+    """Reads the days that have sums from these, and the others by the hour, which it does once."""
+
+    def __init__(self, ask: Asking) -> None:
+        self.ask = ask
+        self.column, self.name = BY[ask.by]
+
+    def subjects(self) -> Found:
+        """Each subject's line, in parts."""
+        yield from self._calls_by_hour
+        yield from _found(self._sums("all" if self.ask.filters else self.ask.by), self.column, self.name, COUNTS)
+        if self.ask.by in GPUS_OF and self.ask.has_gpus:
+            yield from self._gpus_by_hour
+            yield from _found(self._sums("gpus"), self.column, self.name, GPUS)
+
+    def days(self) -> Found:
+        """Each day's line, in parts."""
+        yield from self._calls_by_hour
+        yield from self._gpus_by_hour
+        if not self.ask.filters:
+            yield from _found(self._sums("workspace"), "", "", [*COUNTS, *GPUS], F("day"))
+            return
+        yield from _found(self._sums("all"), "", "", COUNTS, F("day"))
+        if self.ask.has_gpus:
+            yield from _found(self._sums("gpus"), "", "", GPUS, F("day"))
+
+    def cells(self, subjects: Collection[object] | None = None) -> Cells:
+        """Of these subjects; None is all of them."""
+        cells: Cells = {}
+        for subject, day, line in self._apart(subjects):
+            if subjects is None or subject in subjects:
+                _grow(cells, (day, subject), line)
+        return cells
+
+    def _apart(self, subjects: Collection[object] | None) -> Found:
+        yield from self._calls_by_hour
+        kinds = [("all" if self.ask.filters else self.ask.by, COUNTS)]
+        if self.ask.by in GPUS_OF and self.ask.has_gpus:
+            yield from self._gpus_by_hour
+            kinds.append(("gpus", GPUS))
+        for kind, counts in kinds:
+            rows = self._sums(kind)
+            rows = rows if subjects is None else rows.filter(**{f"{self.column}__in": list(subjects)})
+            yield from _found(rows, self.column, self.name, counts, F("day"))
+
+    @cached_property
+    def _calls_by_hour(self) -> list[tuple[object, date, Line]]:
+        return list(_found(self._hours(UsageHour), self.column, self.name, COUNTS, _day_of_hour()))
+
+    @cached_property
+    def _gpus_by_hour(self) -> list[tuple[object, date, Line]]:
+        if not self.ask.has_gpus:
+            return []
+        column, name = (self.column, self.name) if self.ask.by in GPUS_OF else ("", "")
+        return list(_found(self._hours(GpuHour), column, name, GPUS, _day_of_hour()))
+
+    def _hours(self, model: type[UsageHour] | type[GpuHour]) -> QuerySet[Any]:
+        within = Q()
+        for first, last in self._missing:
+            within |= Q(hour__gte=_begin(first), hour__lt=_begin(last + DAY))
+        rows: QuerySet[Any] = model._default_manager.filter(within) if within else model._default_manager.none()
+        return self._narrowed(rows)
+
+    def _sums(self, kind: str) -> QuerySet[Any]:
+        if self._missing == [(self.ask.first, self.ask.last)]:
+            return UsageDay.objects.none()
+        rows = UsageDay.objects.filter(kind=kind, day__gte=self.ask.first, day__lte=self.ask.last)
+        for first, last in self._missing:
+            rows = rows.exclude(day__gte=first, day__lte=last)
+        return self._narrowed(rows)
+
+    def _narrowed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        if self.ask.workspace_id is not None:
+            rows = rows.filter(workspace_id=self.ask.workspace_id)
+        return rows.filter(**self.ask.filters)
+
+    @cached_property
+    def _missing(self) -> list[tuple[date, date]]:
+        """The days without sums, as spans from the first to the last one."""
+        first, last = self.ask.first, self.ask.last
+        there, spans = held(first, last), list[tuple[date, date]]()
+        for number in range((last - first).days + 1):
+            day = first + number * DAY
+            if day in there:
+                continue
+            if spans and spans[-1][1] == day - DAY:
+                spans[-1] = spans[-1][0], day
+            else:
+                spans.append((day, day))
+        return spans if len(spans) <= MOST_SPANS else [(first, last)]
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _day_of_hour() -> Left:
+    return Left(Cast("hour", CharField()), TIMES["day"])
+
+
+def _found(rows: QuerySet[Any], column: str, name: str, counts: Sequence[str], day: Any = None) -> Found:
+    """Subject, day and line: one for each subject ("" as `column`: for all together) and, with `day`, each day.
+
+    Raises Invalid where that makes too many lines.
+    """
+    apart = {**({"by_subject": subject_of(rows.model, column)} if column else {}), **({} if day is None else {"by_day": day})}
+    told = {"shown": Max(name)} if name not in ("", column) else {}
+    found = rows.order_by().annotate(**apart).values(*apart).annotate(
+        **told, **{f"sum_of_{count}": Sum(count) for count in counts}).values_list(
+        *apart, *told, *(f"sum_of_{count}" for count in counts))
     lines = list(found[:MOST_LINES + 1])
     if len(lines) > MOST_LINES:
         raise Invalid(_("This makes more than %(count)d lines. Choose a shorter time, or fewer groups.") % {
             "count": MOST_LINES}, field="by")
-    return lines
+    is_of_calls, width = counts[0] in COUNTS, len(apart) + len(told)
+    for line in lines:
+        subject = line[0] if column else None
+        said = line[len(apart)] if told else subject
+        sums = list(line[width:])
+        yield subject, _as_date(line[len(apart) - 1]) if day is not None else date.min, Line(
+            [str(said)], sums[:len(COUNTS)] if is_of_calls else [0] * len(COUNTS),
+            sums[-1] if counts[-1] == GPUS[0] else 0)
 
 
-def _places(endpoints: set[int]) -> dict[int, str]:
-    """Where these endpoints are; those that are gone have no place any more."""
-    found = Endpoint.objects.filter(pk__in=endpoints).values_list("pk", "cluster__name")
-    return dict(found.order_by())
+def _as_date(day: date | str) -> date:
+    return day if isinstance(day, date) else date.fromisoformat(day)

@@ -20,6 +20,7 @@ from .models import ApiKey, Workspace
 from .models.access import PAGE_KEYS
 from .roles import Scope, Verb
 
+PLAYGROUND = "Playground"  # the name of those that the playground draws, by which usage knows them when they are gone
 LIVES = timedelta(minutes=15)
 MOST_DRAWN = 40  # of one person in one workspace, within LIVES: a page needs one for each set of models that it tries
 KEPT = timedelta(days=2)  # after their end: calls are booked by the key's name some time after them

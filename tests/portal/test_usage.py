@@ -11,7 +11,7 @@ import pytest
 from django.http import HttpResponse
 from django.utils import timezone
 
-from endpoints.models import SpoolPosition, TokenPrice, TrafficMinute, UsageHour
+from endpoints.models import GpuHour, SpoolPosition, TokenPrice, TrafficMinute, UsageHour
 from endpoints.services import usage
 from endpoints.tasks import forget_usage
 from portal.tenancy import services as tenancy
@@ -119,9 +119,45 @@ def test_csv_is_a_table_without_formulas(cast: Cast, history: None, how: dict[st
     response = Api(cast.alice).get(f"/api/v1/usage?{query}", **headers)
     assert response["Content-Type"].startswith("text/csv")
     assert response.content.decode().splitlines() == [
-        "model,requests,errors,refused,partial,prompt_tokens,completion_tokens,cached_tokens,cost",
-        "'=acme/other,10,1,2,0,1000,100,0,1.234567890",
-        "acme/chat,30,3,6,0,3000,300,0,3.703703670"]
+        "model,requests,errors,refused,partial,prompt_tokens,completion_tokens,cached_tokens,cost,gpu_hours",
+        "'=acme/other,10,1,2,0,1000,100,0,1.234567890,0.0000",
+        "acme/chat,30,3,6,0,3000,300,0,3.703703670,0.0000"]
+
+
+def hold(cast: Cast, hour: datetime, workspace: str = "alpha", **values: Any) -> None:
+    row = getattr(cast, workspace)
+    GpuHour.objects.create(**{
+        "hour": hour, "workspace_id": row.pk, "workspace_name": row.slug, "endpoint_id": 1, "endpoint_name": "chat",
+        "model_name": "acme/chat", "place_name": "hosts", "gpu_seconds": 5400, **values})
+
+
+@pytest.mark.parametrize(("query", "lines", "total"), [
+    ("group=day", {"2026-03-31": "3.0000", "2026-04-01": "2.0000"}, "5.0000"),
+    ("group=month", {"2026-03": "3.0000", "2026-04": "2.0000"}, "5.0000"),
+    ("group=model", {"acme/chat": "3.0000", "=acme/other": "0.0000", "idle": "2.0000"}, "5.0000"),
+    ("group=endpoint&model=acme/chat", {"chat": "3.0000"}, "3.0000"),
+    ("group=workspace", {"alpha": "5.0000"}, "5.0000"),
+    ("group=key", {"ci": None}, "5.0000"), ("group=member", {"bob": None}, "5.0000"),
+    ("group=day&model=idle", {"2026-04-01": "2.0000"}, "2.0000"),
+    ("group=day&endpoint=chat&to=2026-04-01T00:00:00Z", {"2026-03-31": "3.0000"}, "3.0000"),
+    ("group=day&member=bob", {"2026-03-31": None, "2026-04-01": None}, None),
+])
+def test_gpu_hours_are_those_of_the_endpoints(
+        cast: Cast, history: None, query: str, lines: dict[str, str | None], total: str | None) -> None:
+    for hours in range(2):
+        hold(cast, MARCH + timedelta(hours=hours))
+    hold(cast, MARCH + timedelta(hours=3), endpoint_id=3, endpoint_name="idle", model_name="idle", gpu_seconds=7200)
+    hold(cast, MARCH, "beta", endpoint_id=9, gpu_seconds=10**6)
+    span = SPAN if "to=" not in query else SPAN.partition("&")[0]
+    found = asked(Api(cast.alice), f"{span}&{query}")
+    assert {next(iter(item["by"].values())): item["gpu_hours"] for item in found["items"]} == lines
+    assert found["total"]["gpu_hours"] == total
+
+
+def test_csv_leaves_gpu_hours_empty_where_nobody_can_tell(cast: Cast, history: None) -> None:
+    hold(cast, MARCH)
+    text = Api(cast.alice).get(f"/api/v1/usage?{SPAN}&group=key&format=csv").content.decode()
+    assert text.splitlines()[1] == "ci,40,4,8,0,4000,400,0,4.938271560,"
 
 
 def put(api: Api, price: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from endpoints.models import TokenPrice, UsageHour
+from endpoints.models import GpuHour, TokenPrice, UsageHour
 from endpoints.services import usage
 from portal.tenancy.models import AuditEntry, User
 from tests.cast import Cast, make_model
@@ -60,7 +60,40 @@ def test_the_table_has_what_the_list_shows_and_no_neighbours(world: World, staff
     head, *lines = answer.content.decode().splitlines()
     assert head.startswith("day,workspace,model,endpoint,key,member,address,requests,")
     day = f"{timezone.now():%Y-%m-%d}"
-    assert lines == [f"{day},alpha,alpha-chat,alpha-chat,alpha key,alice,/v1/chat/completions,3,0,0,0,1000,50,0,2.500000000"]
+    counts = "3,0,0,0,1000,50,0,2.500000000,0.0000"
+    assert lines == [f"{day},alpha,alpha-chat,alpha-chat,alpha key,alice,/v1/chat/completions,{counts}"]
+
+
+def hold(world: World, workspace: str, name: str, seconds: int) -> None:
+    row = getattr(world.cast, workspace)
+    GpuHour.objects.create(
+        hour=timezone.now().replace(minute=0, second=0, microsecond=0), workspace_id=row.pk, endpoint_id=len(name),
+        workspace_name=workspace, endpoint_name=name, model_name=name, place_name="shared", gpu_seconds=seconds)
+
+
+@pytest.mark.parametrize(("query", "hours", "of_models"), [
+    ("", "3.5", {"alpha-chat": "1.5", "idle": "2.0"}),
+    ("q=alpha-chat", "1.5", {"alpha-chat": "1.5"}),
+    ("q=idle", "2.0", {"idle": "2.0"}),
+    ("q=%22alpha+key%22", None, {"alpha-chat": "–"}),
+])
+def test_gpu_hours_stand_in_the_picture_and_with_the_models(
+        world: World, operator: Client, query: str, hours: str | None, of_models: dict[str, str]) -> None:
+    hold(world, "alpha", "alpha-chat", 5400)
+    hold(world, "alpha", "idle", 7200)
+    answer: Any = operator.get(f"{LIST}?workspace={world.cast.alpha.pk}&{query}")
+    charts = {chart.label: chart.value for chart in answer.context_data["charts"]}
+    assert charts.get("GPU hours") == hours
+    assert {row[0]: row[4] for row in answer.context_data["models"]} == of_models
+
+
+def test_gpu_hours_are_lines_of_the_table_and_no_neighbours(world: World, staff: Callable[..., User]) -> None:
+    hold(world, "alpha", "idle", 5400)
+    hold(world, "beta", "beta-secret", 7200)
+    answer = signed_in(staff("mallory", world.cast.alpha, "view_usagehour")).get(CSV)
+    lines = answer.content.decode().splitlines()
+    assert lines[-1] == f"{timezone.now():%Y-%m-%d},alpha,idle,idle,,,,0,0,0,0,0,0,0,0.000000000,1.5000"
+    assert "beta-secret" not in answer.content.decode()
 
 
 def test_the_table_needs_the_right_to_see_usage(world: World, staff: Callable[..., User]) -> None:

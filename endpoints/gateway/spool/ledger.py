@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from endpoints.models import FIRST_BYTE_BOUNDS, Endpoint, Route, SpoolPosition, TrafficMinute, UsageHour
+from endpoints.models import FIRST_BYTE_BOUNDS, Endpoint, Route, SpoolPosition, SummedDay, TrafficMinute, UsageHour
 from portal.tenancy.models import ApiKey, User, Workspace
 
 from ..loader import DatabaseAway, in_own_connection
@@ -46,6 +46,7 @@ def book(spool: str, booked: int, upto: int, deltas: Deltas) -> bool:
         moved = SpoolPosition.objects.filter(spool=spool, position=booked).update(position=upto, moved_at=timezone.now())
         if moved:
             _add(UsageHour, USAGE_COUNTS, [[hours[key], *counts] for key, counts in usage.items()])
+            SummedDay.reopen(key[0] for key in usage)
             _add(TrafficMinute, TRAFFIC_COUNTS, [[minutes[key], *counts] for key, counts in traffic.items()])
     return bool(moved)
 

@@ -16,7 +16,7 @@ from clusters.instances.prices import price_book
 from portal.tenancy.answers import error_response, is_uid
 from portal.tenancy.auth import ApiRequest
 from portal.tenancy.errors import Invalid, PortalError
-from portal.tenancy.page_keys import draw_key
+from portal.tenancy.page_keys import PLAYGROUND, draw_key
 from portal.tenancy.roles import Verb
 
 from ..visit import Visit, page
@@ -25,7 +25,6 @@ from .offers import Offer, Offers, known_names, offers, task_of
 from .words import title_of, words
 
 MOST_NAMED = 10
-KEY_NAME = "Playground"
 SHARED = ("parts", "gateway", "models", "code")  # of the script, in the order in which they need each other
 SCRIPTS = {kind.name: ["chat-text", "chat-settings", "chat-images", "chat-column", "chat"] if kind.name == "chat" else ["texts"]
            for kind in KINDS}
@@ -63,7 +62,7 @@ def key(visit: Visit) -> HttpResponse:
     """Draw a key for the models that the page is about to call. The answer is its only copy, for the script's memory."""
     try:
         names = _wanted_names(visit)
-        row, text = draw_key(visit.actor, visit.one, name=KEY_NAME, model_names=names)
+        row, text = draw_key(visit.actor, visit.one, name=PLAYGROUND, model_names=names)
     except PortalError as error:
         request: ApiRequest = visit.request  # type: ignore[assignment]  # only its id is read
         return error_response(request, error)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from endpoints.models import GpuHour, UsageHour
-from endpoints.services.usage_days import Sums, add_gpus, sums_of
+from endpoints.services.usage_days import Asking
 
 from ..lists.address import asked
 from ..lists.spans import Span, span_of
@@ -23,7 +20,6 @@ SUBJECTS: dict[str, str | Promise] = {
 }
 FIGURES: dict[str, str | Promise] = {"cost": _("Cost"), "tokens": _("Tokens"), "requests": _("Requests")}
 FILTERS = {"model": "model_name", "endpoint": "endpoint_name", "key": "key_name", "member": "member_name"}
-Hours = TypeVar("Hours", UsageHour, GpuHour)
 
 
 @dataclass(frozen=True)
@@ -56,21 +52,7 @@ def subjects(visit: Visit) -> dict[str, str | Promise]:
     return {name: title for name, title in SUBJECTS.items() if name != "workspace" or visit.workspace is None}
 
 
-def sums_for(visit: Visit, wanted: Asked) -> Sums:
-    """The sums of these, with GPU hours unless a filter asks for a key or member. Raises Invalid for too many lines."""
-    sums = sums_of(rows_of(visit, wanted), wanted.grouped_by)
-    if not {"key", "member"} & wanted.filters.keys():
-        add_gpus(sums, _narrowed(visit, wanted, GpuHour.objects.all()), wanted.grouped_by)
-    return sums
-
-
-def rows_of(visit: Visit, wanted: Asked) -> QuerySet[UsageHour]:
-    """The hours of these workspaces in the span, narrowed by the filters; unknown names find nothing."""
-    return _narrowed(visit, wanted, UsageHour.objects.all())
-
-
-def _narrowed(visit: Visit, wanted: Asked, rows: QuerySet[Hours]) -> QuerySet[Hours]:
-    rows = rows.filter(hour__gte=wanted.span.begin, hour__lt=wanted.span.end)
-    if visit.workspace is not None:
-        rows = rows.filter(workspace_id=visit.workspace.pk)
-    return rows.filter(**{FILTERS[name]: value for name, value in wanted.filters.items()})
+def asking(visit: Visit, wanted: Asked) -> Asking:
+    """The same for the service: unknown names find nothing."""
+    return Asking(visit.workspace.pk if visit.workspace else None, wanted.span.first, wanted.span.last, wanted.grouped_by,
+                  {FILTERS[name]: value for name, value in wanted.filters.items()})

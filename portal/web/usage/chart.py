@@ -9,6 +9,8 @@ from decimal import Decimal
 from math import floor, log10
 
 from django.utils.formats import date_format
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from .figures import in_words
@@ -34,6 +36,13 @@ class Bar:
     wide: float
     words: str
     parts: list[Part]
+
+    @property
+    def svg(self) -> SafeString:
+        """Written here: a year has two thousand parts, over which a template takes a tenth of a second."""
+        across = f'x="{self.left}%" width="{self.wide}%"'
+        rects = "".join(f'<rect class="{part.css}" {across} y="{part.top}%" height="{part.tall}%"/>' for part in self.parts)
+        return mark_safe(f"<g><title>{escape(self.words)}</title>{rects}</g>")  # noqa: S308  Figures, and words that are escaped.
 
 
 @dataclass(frozen=True)

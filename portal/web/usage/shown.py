@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from endpoints.services.usage import Line
-from endpoints.services.usage_days import GPUS_OF, Sums
+from endpoints.services.usage_days import GPUS_OF, Cells, Sums
 from portal.tenancy.models import Limit, LimitKind, Workspace
 
 from .ask import FIGURES, Asked
@@ -20,7 +19,7 @@ from .chart import SERIES, Chart, Drawn, draw
 from .figures import cash, gpu_hours, in_words, value_of
 from .forecast import Forecast, forecast
 
-MOST_SHOWN = 20
+MOST_SHOWN, MOST_DAYS = 20, 92
 LIMITED = {"cost": "money_per_month", "tokens": "tokens_per_month"}
 
 
@@ -56,44 +55,48 @@ class Shown:
     def rows(self, address: Callable[[str], str]) -> list[Row]:
         """The largest subjects, or the days with the newest first. `address` leads from a name to the page narrowed to it."""
         if self.asked.by == "day":
-            days = sorted(self.sums.by_day, reverse=True)
-            return [self._row(day.isoformat(), day, self.sums.by_day[day], self._held(day)) for day in days]
-        return [self._row(line.names[0], None, line, self._held(subject), address(line.names[0]))
-                for subject, line in self._largest()[:MOST_SHOWN]]
+            days = sorted(self.sums.by_day, reverse=True)[:MOST_DAYS]
+            return [self._row(day.isoformat(), day, self.sums.by_day[day]) for day in days]
+        return [self._row(line.names[0], None, line, address(line.names[0]))
+                for _subject, line in self._largest()[:MOST_SHOWN]]
 
-    def _held(self, subject: object) -> int | None:
+    @property
+    def cut(self) -> int:
+        """How many subjects or days are not among the rows."""
+        if self.asked.by == "day":
+            return max(len(self.sums.by_day) - MOST_DAYS, 0)
+        return max(len(self.sums.by_subject) - MOST_SHOWN, 0)
+
+    def _held(self, line: Line) -> int | None:
         """For how many seconds this day or subject held GPUs; None where none belong to it."""
-        if self.sums.gpus is None or self.asked.by not in ("day", *GPUS_OF):
-            return None
-        held: Mapping[Any, int] = self.sums.gpus.by_day if self.asked.by == "day" else self.sums.gpus.by_subject
-        return held.get(subject, 0)
+        return line.gpu_seconds if self.sums.has_gpus and self.asked.by in ("day", *GPUS_OF) else None
 
-    def _row(self, name: str, day: date | None, line: Line, held: int | None, address: str = "") -> Row:
+    def _row(self, name: str, day: date | None, line: Line, address: str = "") -> Row:
         value = value_of(line, self.figure)
         share = float(value / self.spent * 100) if self.spent else 0.0
         return Row(name, day, line, cash(line.cost) if line.of("cost_nano") else "–", round(share, 2),
-                   gpu_hours(held), address)
+                   gpu_hours(self._held(line)), address)
 
     def _largest(self) -> list[tuple[object, Line]]:
         return sorted(self.sums.by_subject.items(), key=lambda item: (
             value_of(item[1], self.figure), item[1].of("requests"), item[1].of("refused"),
-            (self._held(item[0]) or 0)), reverse=True)
+            item[1].gpu_seconds), reverse=True)
 
     def chart(self) -> Chart:
         days, largest = self.asked.span.days, self._largest()
         top = [subject for subject, _line in largest[:SERIES]]
         names = [line.names[0] or _("unknown") for _subject, line in largest[:SERIES]]
-        left = self.forecast
+        left, cells = self.forecast, self.sums.cells_of(top)
         return draw(Drawn(
             figure=self.figure, title=str(FIGURES[self.figure]), days=days,
             series=[*names, _("Others")] if len(largest) > SERIES else names,
-            values={day: self._parts(day, top) for day in self.sums.by_day},
+            values={day: self._parts(day, top, cells) for day in self.sums.by_day},
             expected=dict.fromkeys(left.days_left, left.each_day) if left and left.each_day else {},
             limit=self.limit / len(days) if self.limit else None))
 
-    def _parts(self, day: date, top: list[object]) -> list[Decimal]:
+    def _parts(self, day: date, top: list[object], cells: Cells) -> list[Decimal]:
         """What each of the largest subjects used on this day, and all others together."""
-        parts = [value_of(self.sums.cells.get((day, subject), Line()), self.figure) for subject in top]
+        parts = [value_of(cells.get((day, subject), Line()), self.figure) for subject in top]
         return [*parts, value_of(self.sums.by_day[day], self.figure) - sum(parts, Decimal(0))]
 
     def title(self) -> str:

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from decimal import Decimal
-
 from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from endpoints.services.usage import COUNTS, Line
-from endpoints.services.usage_days import GPUS_OF, Sums
+from endpoints.services.usage_days import GPUS_OF, Cells, Sums, cells_of, sums_of
 from portal.tenancy.errors import Invalid
 
 from ..lists.address import asked as asked_for
@@ -15,9 +13,9 @@ from ..lists.address import query_with
 from ..lists.spans import TITLES, Span
 from ..lists.tables import Cell, csv_answer, xlsx_answer
 from ..visit import Visit, page
-from .ask import FIGURES, FILTERS, SUBJECTS, Asked, read, subjects, sums_for
+from .ask import FIGURES, FILTERS, SUBJECTS, Asked, asking, read, subjects
 from .figures import cash, gpu_hours, value_of
-from .shown import MOST_SHOWN, Shown, shown_of
+from .shown import Shown, shown_of
 
 FORMATS = {"csv": csv_answer, "xlsx": xlsx_answer}
 
@@ -31,7 +29,7 @@ def usage(visit: Visit) -> HttpResponse:
     except Invalid as error:
         return _page(visit, _this_month(visit), Sums(), error)
     try:
-        return _page(visit, wanted, sums_for(visit, wanted))
+        return _page(visit, wanted, sums_of(asking(visit, wanted)))
     except Invalid as error:
         return _page(visit, wanted, Sums(), error)
 
@@ -44,13 +42,13 @@ def _this_month(visit: Visit) -> Asked:
 def _page(visit: Visit, wanted: Asked, sums: Sums, error: Invalid | None = None) -> HttpResponse:
     shown, narrows = shown_of(wanted, sums, visit.workspace), wanted.by in FILTERS
     rows = shown.rows(lambda name: query_with(visit.request, **{wanted.by: name, "by": "day"}) if narrows else "")
-    hidden = 0 if wanted.by == "day" else max(len(sums.by_subject) - MOST_SHOWN, 0)
     return visit.render(
         "web/usage/usage.html", area="usage", status=error.status if error else 200, error=error, shown=shown, rows=rows,
         title=shown.title(), chart=shown.chart() if rows else None, span=wanted.span, total=sums.total,
-        tokens=int(value_of(sums.total, "tokens")), cost=cash(sums.total.cost), left=_left(shown), cut=hidden,
+        tokens=int(value_of(sums.total, "tokens")), cost=cash(sums.total.cost), left=_left(shown), cut=shown.cut,
         limit=shown.words(shown.limit, is_round=True) if shown.limit else "", narrows=narrows, kept=_kept(wanted),
-        gpu_hours=gpu_hours(sums.gpus.total if sums.gpus else None), files=_files(visit), **_choices(visit, wanted, shown))
+        gpu_hours=gpu_hours(sums.total.gpu_seconds if sums.has_gpus else None), files=_files(visit),
+        **_choices(visit, wanted, shown))
 
 
 def _choices(visit: Visit, wanted: Asked, shown: Shown) -> dict[str, object]:
@@ -88,23 +86,19 @@ def _files(visit: Visit) -> list[tuple[str, str]]:
 def table(visit: Visit) -> HttpResponse:
     """The same with a line for each day and subject, as `format` csv or xlsx. Raises Invalid for too many lines."""
     wanted = read(visit)
-    sums = sums_for(visit, wanted)
+    ask = asking(visit, wanted)
+    cells = cells_of(ask)
     name = f"usage-{visit.workspace.slug if visit.workspace else 'all'}-{wanted.span.first}-{wanted.span.last}"
     answer = FORMATS.get(asked_for(visit.request, "format"), csv_answer)
-    return answer(name, ["day", wanted.grouped_by, *COUNTS[:-1], "cost", "gpu_hours"], _cells(sums, wanted.grouped_by))
+    return answer(name, ["day", wanted.grouped_by, *COUNTS[:-1], "cost", "gpu_hours"],
+                  _cells(cells, has_gpus=ask.has_gpus and wanted.grouped_by in GPUS_OF))
 
 
-def _cells(sums: Sums, by: str) -> list[list[Cell]]:
+def _cells(cells: Cells, *, has_gpus: bool) -> list[list[Cell]]:
     """GPU hours stay empty where none belong to the subjects."""
-    held = sums.gpus.cells if sums.gpus and by in GPUS_OF else None
-    lines = sorted(sums.cells.items(), key=lambda item: (item[0][0], item[1].names[0]))
-    return [[day.isoformat(), *_figures(line), "" if held is None else _hours(held.get((day, subject), 0))]
-            for (day, subject), line in lines]
+    lines = sorted(cells.items(), key=lambda item: (item[0][0], item[1].names[0]))
+    return [[day.isoformat(), *_figures(line), line.gpu_hours if has_gpus else ""] for (day, _subject), line in lines]
 
 
 def _figures(line: Line) -> list[Cell]:
     return [line.names[0], *line.counts[:-1], line.cost]
-
-
-def _hours(seconds: int) -> Decimal:
-    return (Decimal(seconds) / 3600).quantize(Decimal("0.0001"))

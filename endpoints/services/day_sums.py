@@ -1,0 +1,131 @@
+"""Days that are over, summed up once, so that a page over a year of usage reads days instead of hours.
+
+A day's row in SummedDay is made while the day lasts. When the day is over, its sums are made in one transaction, which
+takes effect only if nobody booked into the day meanwhile; who books later makes the sums of that day hold no longer, in the
+transaction of the booking (`SummedDay.reopen`), and they are made anew. A day without sums that hold is read hour by hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Expression,
+    F,
+    Max,
+    Min,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from endpoints.models import Endpoint, GpuHour, SummedDay, UsageDay, UsageHour
+from portal.tenancy.models import ApiKey
+from portal.tenancy.page_keys import PLAYGROUND
+
+from .usage import COUNTS
+
+DAY = timedelta(days=1)
+SETTLES = timedelta(hours=2)  # after its end: what is booked by then need not be summed up twice
+NOTED_BEFORE = timedelta(minutes=5)  # any booking that did not find the day's row has ended by then
+MOST_AT_ONCE = 100  # days
+DRAWN_KEY = -1  # the id under which all keys of the playground are one
+# What is told apart in a workspace's sums of each kind, beside the workspace itself.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "workspace": (), "model": ("model_name",), "endpoint": ("endpoint_id",), "place": ("place_name",), "key": ("key_id",),
+    "member": ("member_id",), "all": ("member_id", "key_id", "endpoint_id", "model_name", "place_name"),
+}
+GPU_KINDS: Mapping[str, tuple[str, ...]] = {"workspace": (), "gpus": ("endpoint_id", "model_name", "place_name")}
+NAMES = {"workspace_id": "workspace_name", "member_id": "member_name", "key_id": "key_name", "endpoint_id": "endpoint_name"}
+WRITTEN = [field.column for field in UsageDay._meta.concrete_fields if field.column not in ("id", "day", "kind")]
+
+
+def subject_of(model: type[Model], column: str) -> Expression | F:
+    """The value by which rows of usage are told apart.
+
+    All keys that the playground drew are one; a person's own key by that name is not among them. The place of a call is
+    that of its endpoint, "" where that is gone.
+    """
+    if model is UsageHour and column == "key_id":
+        own = list(ApiKey.objects.of_people().filter(name=PLAYGROUND).values_list("pk", flat=True))
+        drawn = Q(key_name=PLAYGROUND) & ~Q(key_id__in=own)
+        return Case(When(drawn, then=Value(DRAWN_KEY)), default=F("key_id"), output_field=BigIntegerField())
+    if model is UsageHour and column == "place_name":
+        return Coalesce(Subquery(Endpoint.objects.filter(pk=OuterRef("endpoint_id")).values("cluster__name")), Value(""))
+    return F(column)
+
+
+def held(first: date, last: date) -> set[date]:
+    """Days from first to last whose sums hold."""
+    rows = SummedDay.objects.filter(day__gte=first, day__lte=last, summed=F("version"))
+    return set(rows.values_list("day", flat=True))
+
+
+def sum_up(now: datetime | None = None) -> int:
+    """Note the days that have begun, and sum up those that are over; how many were summed up."""
+    now = now or timezone.now()
+    _note(now)
+    over = (now - SETTLES).astimezone(UTC).date()
+    rows = SummedDay.objects.filter(Q(summed=None) | ~Q(summed=F("version")), day__lt=over, noted_at__lte=now - NOTED_BEFORE)
+    return sum(map(_sum_up, rows.order_by("-day")[:MOST_AT_ONCE]))
+
+
+def _note(now: datetime) -> None:
+    """Make the rows of today and of every day with usage."""
+    today = now.astimezone(UTC).date()
+    first = [found for model in (UsageHour, GpuHour) if (found := _first_hour(model))]
+    day = min([today, *(hour.astimezone(UTC).date() for hour in first)])
+    known = set(SummedDay.objects.filter(day__gte=day).values_list("day", flat=True))
+    missing = [day + number * DAY for number in range((today - day).days + 1) if day + number * DAY not in known]
+    SummedDay.objects.bulk_create([SummedDay(day=each, noted_at=now) for each in missing], ignore_conflicts=True)
+
+
+def _first_hour(model: type[Model]) -> datetime | None:
+    found: datetime | None = model._default_manager.order_by().aggregate(first=Min("hour"))["first"]
+    return found
+
+
+def _sum_up(row: SummedDay) -> bool:
+    """Whether nobody booked into the day meanwhile."""
+    begin = datetime.combine(row.day, time(), UTC)
+    hours = {"hour__gte": begin, "hour__lt": begin + DAY}
+    with transaction.atomic():
+        UsageDay.objects.filter(day=row.day, kind__in=[*{*KINDS, *GPU_KINDS}]).delete()
+        for kind, columns in KINDS.items():
+            _insert(row.day, kind, UsageHour.objects.filter(**hours), columns, COUNTS)
+        for kind, columns in GPU_KINDS.items():
+            _insert(row.day, kind, GpuHour.objects.filter(**hours), columns, ("gpu_seconds",))
+        holds = SummedDay.objects.filter(pk=row.pk, version=row.version).update(summed=row.version)
+        if not holds:
+            transaction.set_rollback(True)
+    return bool(holds)
+
+
+def _insert(day: date, kind: str, rows: QuerySet[Any], columns: Collection[str], counts: Sequence[str]) -> None:
+    """One statement: the sums of the hours, with every column of the day's table, of which many are empty."""
+    apart = ["workspace_id", *columns]
+    names = {NAMES[column] for column in apart if column in NAMES}
+    told = {f"its_{column}": subject_of(rows.model, column) for column in apart}
+    sums = {**{f"its_{name}": Max(name) for name in names}, **{f"its_{name}": Sum(name) for name in counts}}
+    found = rows.order_by().annotate(**told).values(*told).annotate(**sums).values(*told, *sums)
+    sql, values = found.query.sql_with_params()
+    quote, known = connection.ops.quote_name, {*told, *sums}
+    picked = [f"found.{quote(f'its_{column}')}" if f"its_{column}" in known else "''" if column.endswith("_name") else "0"
+              for column in WRITTEN]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {quote(UsageDay._meta.db_table)} ({', '.join(map(quote, ['day', 'kind', *WRITTEN]))}) "  # noqa: S608  Only names of ours.
+            f"SELECT %s, %s, {', '.join(picked)} FROM ({sql}) AS found",
+            [connection.ops.adapt_datefield_value(day), kind, *values])
