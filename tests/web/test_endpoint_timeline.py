@@ -19,7 +19,6 @@ from portal.web.endpoints.calling import LANGUAGES, snippet
 from portal.web.endpoints.history import difference
 from portal.web.endpoints.timeline import timeline
 from portal.web.endpoints.triggers import read_triggers, trigger_groups
-from portal.web.templatetags.endpoint_parts import took
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -78,11 +77,6 @@ def test_engines_on_hosts_tell_their_own_times() -> None:
     (a_row(Status.CREATING), []), (a_row(Status.DELETING, wish=Wish.DELETED), [ASKED])])
 def test_without_a_wish_there_is_no_line(row: Endpoint, events: list[Event]) -> None:
     assert timeline(row, events, (), NOW) is None
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(0.234, "0.2 s"), (59, "59 s"), (72, "1 min 12 s"), (3700, "1 h 1 min")])
-def test_durations_are_said_as_people_do(seconds: float, words: str) -> None:
-    assert took(timedelta(seconds=seconds)) == words
 
 
 @pytest.mark.parametrize("key", ["", "sk-secret"])

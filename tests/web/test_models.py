@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from endpoints.models import LoadTest, TokenPrice
 from endpoints.planning.memory import MemorySum
 from models_catalog.models import Artifact, CatalogModel, Profile
-from portal.web.models.cells import amount, duration
+from portal.web.models.cells import amount
 from portal.web.models.drawing import bar_of, lines_of, room_of
 from portal.web.models.filters import Entry, Filters, chips_of, options_of
 from tests.cast import GIB, Cast, make_cluster, make_host, make_model, make_profile
@@ -58,11 +58,6 @@ def test_options_say_how_many_models_have_them() -> None:
     options = options_of([QWEN, BGE])
     assert [(one.value, one.count) for one in options["language"]] == [("en", 2), ("multi", 1), ("zh", 1), ("ko", 1)]
     assert {one.value: one.label for one in options["language"]}["ko"] == "한국어"
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(3, "3 s"), (42, "40 s"), (89, "90 s"), (240, "4 min"), (7200, "2 h")])
-def test_times_are_said_as_people_say_them(seconds: int, words: str) -> None:
-    assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(("price", "words"), [

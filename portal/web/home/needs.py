@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.contrib.humanize.templatetags.humanize import apnumber
 from django.db.models import Q
@@ -21,6 +21,7 @@ from endpoints.states import NEEDS_PERSON, Cause, Status
 from portal.tenancy.models import Limit, LimitKind
 from portal.tenancy.text import clean
 
+from ..durations import whole
 from ..visit import Visit
 from .month import Month
 
@@ -60,7 +61,8 @@ def needs_somebody(row: Endpoint) -> bool:
 
 def _of_endpoint(visit: Visit, row: Endpoint) -> Need:
     here = visit if visit.workspace else Visit(visit.request, visit.user, row.workspace)
-    said = {"name": row.name, "time": how_long(row.status_since), "ready": row.ready_replicas, "wanted": row.replicas_now}
+    said = {"name": row.name, "time": whole(timezone.now() - row.status_since), "ready": row.ready_replicas,
+            "wanted": row.replicas_now}
     why = clean(row.message or row.last_error, SAID)
     if row.status == Status.FAILED:
         return Need("is-failed", "failed", _("%(name)s failed %(time)s ago.") % said, why, here.url("endpoint-why", row.uid),
@@ -73,21 +75,6 @@ def _of_endpoint(visit: Visit, row: Endpoint) -> Need:
                     here.url("endpoint-why", row.uid), _("See the cause"))
     return Need("is-degraded", "warn", _("%(name)s was changed outside the portal.") % said, why or _(
         "Decide whether it is put back or accepted."), here.url("endpoint", row.uid), _("See the changes"))
-
-
-def how_long(since: datetime) -> str:
-    """An age in the largest whole unit."""
-    passed = timezone.now() - since
-    for size, unit in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
-        if passed >= size:
-            return _units(passed // size, unit)
-    return _units(max(passed // timedelta(seconds=1), 0), "second")
-
-
-def _units(count: int, unit: str) -> str:
-    words = {"day": ngettext("%(n)d day", "%(n)d days", count), "hour": ngettext("%(n)d h", "%(n)d h", count),
-             "minute": ngettext("%(n)d min", "%(n)d min", count), "second": ngettext("%(n)d s", "%(n)d s", count)}
-    return words[unit] % {"n": count}
 
 
 def limits_of(visit: Visit) -> list[Limit]:

@@ -19,7 +19,7 @@ from endpoints.services.hourly import cost_per_hour
 from endpoints.services.route_traffic import COUNTERS, MINUTE, minute_of, sample_of
 from endpoints.states import Status
 
-from ..models.cells import time_of
+from ..durations import took
 from .drawing import Spark, spark
 
 SHOWN, MOST_URGENT = 10, 21
@@ -46,7 +46,7 @@ class Row:
     @property
     def waits(self) -> str:
         """The time within which nineteen of twenty calls have their first token."""
-        return "–" if self.first_token is None else time_of(self.first_token)
+        return took(self.first_token)
 
     @property
     def per_hour(self) -> str:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from endpoints.models import LoadTest
 
-from .words import took
+from ..durations import took
 
 Values = Sequence[float | None]
 P50, P95, P99 = range(3)

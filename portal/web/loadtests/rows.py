@@ -22,8 +22,9 @@ from endpoints.models import LoadTest, LoadTestQuerySet
 from portal.tenancy.answers import is_uid
 from portal.tenancy.errors import NotFound
 
+from ..durations import took
 from ..visit import Visit
-from .words import goal_words, load_of, took
+from .words import goal_words, load_of
 
 OTHERS = 20
 CLIENT_IS_LATE = 0.05  # seconds of p99, from which the times say more about the test than about the model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -10,25 +9,12 @@ from endpoints.loadtests.states import Mode, RunState
 from endpoints.loadtests.verdict import Check, checks, p95
 from endpoints.models import LoadTest
 
-
-def took(seconds: float | None) -> str:
-    """171 ms, 2.4 s, 6 min 24 s; “–” where nothing was measured."""
-    if seconds is None:
-        return "–"
-    if seconds < 0.01:
-        return _("%(time)s ms") % {"time": number_format(seconds * 1000, 1)}
-    if seconds < 1:
-        return _("%(time)s ms") % {"time": number_format(seconds * 1000, 0)}
-    if seconds < 60:
-        return _("%(time)s s") % {"time": number_format(seconds, 2 if seconds < 10 else 1)}
-    minutes, rest = divmod(round(seconds), 60)
-    return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest} if rest else _(
-        "%(minutes)d min") % {"minutes": minutes}
+from ..durations import took
 
 
 def load_of(run: LoadTest) -> str:
-    """20 calls/s for 5 min; 8 callers for 60 s."""
-    time = took(run.seconds) if run.seconds >= 60 else _("%(n)d s") % {"n": run.seconds}
+    """20 calls/s for 5 min; 8 callers for 1 min."""
+    time = took(run.seconds)
     if run.mode == Mode.RATE:
         return _("%(rate)s calls/s for %(time)s") % {"rate": f"{run.rate.normalize():f}", "time": time}
     return ngettext("%(n)d caller for %(time)s", "%(n)d callers for %(time)s", run.callers) % {

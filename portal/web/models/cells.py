@@ -8,14 +8,15 @@ from decimal import Decimal
 from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from clusters.instances import money
 from endpoints.planning.storage import gib
 from endpoints.services.suits import Barrier, PlaceSuits, Start, Suit
 
+from ..durations import about
+
 OK, WARN, NO = "ok", "warn", "no"
-MINUTES_FROM, TENS_FROM = 90, 20
 BARRIERS: dict[Barrier, tuple[str | Promise, str | Promise]] = {
     Barrier.ACCESS: (gettext_lazy("No token"), gettext_lazy("its hub asks for one")),
     Barrier.WEIGHTS: (gettext_lazy("Can't load"), gettext_lazy("its weights lie where the place can't get them")),
@@ -63,33 +64,14 @@ def _refused(name: str, suit: Suit) -> Cell:
 
 
 def starts_in(start: Start) -> str:
-    return _("start in about %(time)s") % {"time": duration(start.seconds)}
-
-
-def duration(seconds: float) -> str:
-    """Rounded as people say it: 40 s, 6 min, 2 h."""
-    if seconds < MINUTES_FROM:
-        exact = max(1, round(seconds))
-        shown = exact if exact < TENS_FROM else round(exact, -1)
-        return ngettext("%(n)d s", "%(n)d s", shown) % {"n": shown}
-    minutes = round(seconds / 60)
-    if minutes < MINUTES_FROM:
-        return ngettext("%(n)d min", "%(n)d min", minutes) % {"n": minutes}
-    return ngettext("%(n)d h", "%(n)d h", round(minutes / 60)) % {"n": round(minutes / 60)}
-
-
-def time_of(seconds: float) -> str:
-    """A time that was measured: 310 ms, 1.24 s."""
-    if seconds < 1:
-        return _("%(n)s ms") % {"n": number_format(seconds * 1000, 0)}
-    return _("%(n)s s") % {"n": number_format(seconds, 2)}
+    return _("start in about %(time)s") % {"time": about(start.seconds)}
 
 
 def why_so_long(start: Start) -> str:
     """Where the figure comes from."""
     if start.is_measured:
-        return _("Starts in about %(time)s, as the last ones did") % {"time": duration(start.seconds)}
-    return _("Starts in about %(time)s, by the size of its weights") % {"time": duration(start.seconds)}
+        return _("Starts in about %(time)s, as the last ones did") % {"time": about(start.seconds)}
+    return _("Starts in about %(time)s, by the size of its weights") % {"time": about(start.seconds)}
 
 
 def amount(price: Decimal) -> str:

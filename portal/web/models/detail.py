@@ -12,6 +12,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from clusters.units import GIB
 from endpoints.loadtests.states import RunState
 from endpoints.models import Endpoint, LoadTest, TokenPrice
 from endpoints.services.suits import PlaceSuits, Suit, currency, starts_of, suits_of
@@ -20,8 +21,9 @@ from models_catalog.models import CatalogModel, EulaAcceptance, Profile
 from portal.tenancy.errors import NotFound
 from portal.tenancy.models import Workspace
 
+from ..durations import took
 from . import cells
-from .cells import Cell, amount, cell_of, price, time_of, why_so_long
+from .cells import Cell, amount, cell_of, price, why_so_long
 from .drawing import Bar, Line, bar_of, device_of, lines_of, room_of
 from .filters import language_name
 from .listing import places_of, prices_of, profiles_for
@@ -161,7 +163,7 @@ def _cell(place: PlaceSuits, suit: Suit | None, chosen: str) -> Cell:
 
 def _profile_row(profile: Profile, chosen: str, measured: Measured | None) -> ProfileRow:
     words = {"gpus": profile.gpus, "nodes": profile.nodes, "cpus": f"{profile.cpu_millis / 1000:g}",
-             "memory": round(profile.memory_bytes / 1024**3)}
+             "memory": round(profile.memory_bytes / GIB)}
     if profile.nodes > 1:
         needs = _("%(nodes)d nodes with %(gpus)d GPUs each") % words
     elif profile.gpus:
@@ -181,7 +183,7 @@ def _measured(workspaces: QuerySet[Workspace], profiles: Sequence[str]) -> dict[
         first = run.summary.get("first", {}).get("p95")
         if first is not None:
             found.setdefault(run.facts["profile"], Measured(
-                run, number_format(run.summary["tokens_per_second"], 0, force_grouping=True), time_of(first),
+                run, number_format(run.summary["tokens_per_second"], 0, force_grouping=True), took(first),
                 ", ".join(run.facts.get("places", ()))))
     return found
 

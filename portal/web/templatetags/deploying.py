@@ -8,7 +8,8 @@ from django import template
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from portal.web.models.cells import duration, why_so_long
+from portal.web.durations import about
+from portal.web.models.cells import why_so_long
 
 register = template.Library()
 VERBS: Mapping[str, str | Promise] = {
@@ -24,5 +25,5 @@ def verb(name: str) -> str:
     return str(VERBS.get(name, name))
 
 
-register.filter("lasting", duration)
+register.filter("lasting", about)
 register.filter("why_so_long", why_so_long)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from django import template
 from django.utils.formats import number_format
@@ -14,14 +13,8 @@ from endpoints.models import LoadTest
 from endpoints.services.loadtest_bounds import Touched
 from portal.tenancy.models import Limit
 from portal.web.loadtests.words import load_of
-from portal.web.loadtests.words import took as took_words
 
 register = template.Library()
-
-
-@register.filter
-def took(seconds: Any) -> str:
-    return took_words(float(seconds)) if seconds not in ("", None) else "–"
 
 
 @register.filter

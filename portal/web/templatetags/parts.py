@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
@@ -13,14 +13,15 @@ from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from clusters.units import GIB
 from endpoints.models import Endpoint
 from endpoints.states import COLOURS, STALE_AFTER, Status
 from portal.tenancy.badges import age as age_text
 from portal.tenancy.badges import status_badge
+from portal.web.durations import took as took_words
 from portal.web.visit import Visit
 
 register = template.Library()
-GIB = 1024**3
 
 
 @register.simple_tag
@@ -67,6 +68,12 @@ def within(context: RequestContext, row: Any, name: str, *args: object) -> str:
     if visit.workspace is not None:
         return visit.url(name, *args)
     return Visit(visit.request, visit.user, row.workspace).url(name, *args)
+
+
+@register.filter
+def took(span: timedelta | float | str | None) -> str:
+    """A measured time; “–” where nothing was measured."""
+    return took_words(None if isinstance(span, str) else span)
 
 
 @register.filter
