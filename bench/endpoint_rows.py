@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-GIB = 1024**3
+from clusters.units import GIB
+
 IMAGE = "registry.example.org/engine@sha256:" + "a" * 64
 
 

@@ -9,11 +9,11 @@ from ninja import Query, Router, Schema
 from pydantic import Field, StringConstraints
 
 from clusters.instances import InstanceType, PriceBook, all_types, fitting, price_book
+from clusters.units import GIB
 from portal.tenancy.auth import ApiRequest
 from portal.tenancy.pagination import ClosedQuery
 
 router = Router(tags=["places"])
-GIB = 1024**3
 
 
 class TypesIn(ClosedQuery):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-GIB = 1024**3
+from clusters.units import GIB
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.utils.formats import number_format
 
-GIB = 1024**3
+from clusters.units import GIB
+
 UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-GIB = 1024**3
+from clusters.units import GIB
+
 # What an engine takes of a GPU beside weights and cache (activations, graphs, communication).
 GPU_BASE, GPU_SHARED, GPU_WEIGHT_SHARE = int(1.5 * GIB), GIB // 2, 0.05
 UTILISATION = 0.92

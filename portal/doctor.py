@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 
 from clusters.models import Host
 from clusters.states import HostState
+from clusters.units import GIB
 from portal.tenancy import heartbeat
 from portal.tenancy.models import User
 
@@ -28,7 +29,7 @@ from .health import broker_away, late_sweep, missing_migrations, wrong_keys
 from .startup import is_loopback
 
 OLDEST_PYTHON = (3, 11)
-DISK_BYTES = 2 * 1024**3
+DISK_BYTES = 2 * GIB
 CLOCK_SECONDS = 2.0
 PORT_SECONDS = 2.0
 
@@ -197,7 +198,7 @@ def check_engines() -> Iterator[Finding]:
 
 def check_disk() -> Iterator[Finding]:
     free = shutil.disk_usage(settings.DATA_DIR).free
-    text = _("%(free).1f GiB free under %(folder)s") % {"free": free / 1024**3, "folder": settings.DATA_DIR}
+    text = _("%(free).1f GiB free under %(folder)s") % {"free": free / GIB, "folder": settings.DATA_DIR}
     yield ok("disk", text) if free >= DISK_BYTES else fault("disk", text, _("Make room: 2 GiB at least."))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from clusters import units
 from clusters.models import Accelerator, Cluster, Host, Node
 from clusters.states import LEASE, ClusterKind
 from models_catalog.choices import ArtifactKind, Device, EngineKind, Task
@@ -15,7 +16,7 @@ from portal.tenancy.actor import Actor
 from portal.tenancy.models import Limit, LimitKind, Membership, User, Workspace
 from portal.tenancy.roles import Role
 
-GIB = 1024**3
+GIB = units.GIB
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from clusters.models import Accelerator, Claim, Node
+from clusters.units import GIB
 from portal.tenancy.adminkit import sheet
 
-GIB = 1024**3
 WIDTH = 100.0
 # Annotations, and the columns of nodes that they are (or sum up). What pods ask for is 0 on hosts, claims in clusters.
 OF_NODES = {

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-GIB = 1024**3
+from clusters.units import GIB
+
 # The add-ons of a HyperPod cluster take 15 pods of a node; a smaller one has none left for a model (facts.md 1.13).
 PODS_OF_ADDONS = 15
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
+from clusters.units import GIB
 from endpoints.states import Cause
 
 from .clues import Clue, clues_of
@@ -14,7 +15,6 @@ from .evidence import Asked, Evidence
 from .findings import Finding, Rule, Shown
 from .rules import RULES
 
-GIB = 1024**3
 MOST_SHOWN = 5
 MOST_OTHERS = 5
 SAID_CHARS = 400

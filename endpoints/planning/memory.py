@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from clusters.units import GIB
 from endpoints.targets.base import ModelFacts, RevisionSpec
-from models_catalog.sizing import CPU_BASE, GIB, Shape
+from models_catalog.sizing import CPU_BASE, Shape
 
 from .preflight import fit_of
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from clusters.units import GIB
 from endpoints.targets.base import Check, Spec, Weights
 from endpoints.targets.kubernetes.weights import CACHE_SPARE, cache_bytes, claim_of
-from models_catalog.sizing import GIB, volume_bytes
+from models_catalog.sizing import volume_bytes
 
 from .facts import ClaimView, Facts
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from models_catalog.sizing import GIB, cpu_cache_gib
+from clusters.units import GIB
+from models_catalog.sizing import cpu_cache_gib
 from portal.tenancy.errors import Invalid
 
 from .facts import ModelFacts

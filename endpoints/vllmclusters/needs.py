@@ -9,8 +9,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from clusters import quantities
+from clusters.units import GIB
 from models_catalog.numbers import memory
-from models_catalog.sizing import GIB, cpu_memory
+from models_catalog.sizing import cpu_memory
 from portal.tenancy.errors import Invalid
 
 from .parts import mapping, unknown, whole_at

@@ -17,12 +17,11 @@ from unfold.widgets import (
 )
 
 from clusters.states import ClusterKind
+from clusters.units import GIB
 from models_catalog.argument_form import ArgumentsField
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile
 
 from .placement_form import PARTS, PlacementFields, initial_of
-
-GIB = 1024**3
 
 
 class GibField(forms.DecimalField):

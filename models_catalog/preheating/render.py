@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from clusters.drivers.kinds import DATASET, JOB, NETWORK_POLICY, PVC, SECRET, SERVICE_ACCOUNT, Kind
 from clusters.namespaces import COPY_UID, MANAGED_BY, MANAGER
+from clusters.units import GIB
 from models_catalog.choices import ArtifactKind
 from models_catalog.registries import auth_key, registry_of
 from models_catalog.states import CopyMethod
@@ -17,7 +18,6 @@ from models_catalog.states import CopyMethod
 from .source import dataset_source, secret_data
 from .view import CopyView
 
-GIB = 1024**3
 # As the Hydra guide labels Datasets; its model check looks for exactly this.
 MODEL_ID = "hydra.io/model-id"
 USER = 1000  # that of engine pods, which read what is loaded here

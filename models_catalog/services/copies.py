@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from clusters.models import Cluster, KubernetesAccess
 from clusters.namespaces import SHARED_NAMESPACE, workspace_namespace
 from clusters.states import KUBERNETES_KINDS
+from clusters.units import GIB
 from portal.tenancy import audit
 from portal.tenancy.actor import PORTAL, Actor
 from portal.tenancy.db import retry_tx
@@ -30,7 +31,6 @@ from ..preheating.view import MOST_DATASET_CHARS, CopyView
 from ..sizing import volume_bytes
 from ..states import MOVING, AccessMode, CopyMethod, CopyState
 
-GIB = 1024**3
 LEAST_BYTES, MOST_BYTES = GIB // 64, 64 * 1024 * GIB
 ARCHIVES = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|zip)\Z")
 CLASS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")

@@ -8,6 +8,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from clusters.states import ClusterKind
+from clusters.units import GIB
 from portal.tenancy import audit
 from portal.tenancy.actor import Actor
 from portal.tenancy.db import retry_tx
@@ -23,7 +24,6 @@ from .spec import check_profile
 
 MAX_TOKEN = 500
 CPU_RANGE, START_RANGE, MOST_GPUS, MOST_NODES = (100, 1_000_000), (10, 86_400), 64, 16
-GIB = 1024**3
 MEMORY_RANGE = (GIB // 16, 64 * 1024 * GIB)
 
 

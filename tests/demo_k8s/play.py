@@ -13,6 +13,7 @@ from clusters import services as places
 from clusters.drivers.kinds import STATEFUL_SET
 from clusters.models import Cluster
 from clusters.states import ClusterKind
+from clusters.units import GIB
 from endpoints import services
 from endpoints.models import Endpoint
 from endpoints.services.specs import namespace_of
@@ -26,7 +27,6 @@ from tests.simulators.kubernetes.server import Simulator
 
 from .fates import FATES, Fate
 
-GIB = 1024**3
 DIGEST = "@sha256:" + "0" * 64
 PATIENCE = 90.0
 Tell = Callable[[str], None]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clusters.agent import causes
+from clusters.units import GIB
 from endpoints.explaining import (
     Asked,
     Condition,
@@ -27,7 +28,7 @@ from endpoints.states import Cause
 from endpoints.targets.sagemaker.causes import cause_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ASKED = Asked(gpus=2, cpu_millis=4000, memory_bytes=16 * 1024**3, image="vllm/vllm-openai:v0.20.2", model="org/model",
+ASKED = Asked(gpus=2, cpu_millis=4000, memory_bytes=16 * GIB, image="vllm/vllm-openai:v0.20.2", model="org/model",
               release="vllm-0.20.2", start_seconds=600)
 NO_NODE = "0/3 nodes are available: {} no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is " \
           "not helpful for scheduling."

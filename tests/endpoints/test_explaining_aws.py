@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from clusters.units import GIB
 from endpoints.explaining import Asked, Condition, Evidence, Happening, Replica, Trouble, explanation
 from endpoints.states import Cause
 from endpoints.targets.hyperpod.evidence import conditions_in
 from endpoints.targets.sagemaker.causes import cause_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ASKED = Asked(gpus=1, cpu_millis=4000, memory_bytes=16 * 1024**3, image="vllm/vllm-openai:v0.20.2", model="org/model",
+ASKED = Asked(gpus=1, cpu_millis=4000, memory_bytes=16 * GIB, image="vllm/vllm-openai:v0.20.2", model="org/model",
               release="vllm-0.20.2", start_seconds=600)
 KIND = "InferenceEndpointConfig"
 OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of " \

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clusters.units import GIB
 from endpoints.autoscale import check_autoscale
 from endpoints.states import Status
 from endpoints.vllmclusters import ModelFacts, Seen, Wished, model_of, read, refused_status, status_of
@@ -16,7 +17,6 @@ from portal.tenancy.errors import Invalid
 from portal.tenancy.strict_yaml import load
 
 SAMPLES = Path(__file__).parent / "samples"
-GIB = 1024**3
 NO_LAYERS = {"layers": 24, "hidden_size": 1024, "heads": 16, "kv_heads": 16, "head_dim": 64, "vocab_size": 50257, "moe": None,
              "kv_layout": {"type": "full", "layers": 24}, "kv_bytes_per_token": 98304, "kv_sliding_bytes_per_token": 0,
              "kv_window": None, "kv_state_bytes": 0, "kv_indexer_bytes_per_token": 0, "intermediate_size": 4096}

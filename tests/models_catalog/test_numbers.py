@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from django.utils.translation import override
 
-from models_catalog.numbers import GIB, count, memory, tokens
+from clusters.units import GIB
+from models_catalog.numbers import count, memory, tokens
 
 
 @pytest.mark.parametrize(("value", "text"), [

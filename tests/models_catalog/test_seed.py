@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from clusters.units import GIB
 from models_catalog.choices import ArtifactKind, Device, Task
 from models_catalog.locations import check_location
 from models_catalog.models import Artifact, CatalogModel, EngineRelease, Profile, Vendor
@@ -19,7 +20,7 @@ from models_catalog.seed import load
 from models_catalog.seed.files import read_models, read_releases, read_vendors
 from models_catalog.seed.profiles import profiles_of
 from models_catalog.services import put_model, put_profile, put_release, put_vendor, revision_spec
-from models_catalog.sizing import GIB, Shape, fit
+from models_catalog.sizing import Shape, fit
 from portal.tenancy.actor import PORTAL
 from portal.tenancy.models import AuditEntry
 

@@ -6,12 +6,12 @@ import math
 import re
 from typing import Any
 
+from clusters.units import GIB
 from endpoints.targets.base import RevisionSpec, Weights
 from models_catalog.choices import ArtifactKind
 
 MODEL_PATH = "/model"
 CACHE_PATH = "/cache"
-GIB = 1024**3
 CACHE_SPARE = 5 * GIB  # for compiled kernels
 # A claim in the endpoint's own namespace; the catalogue's form for it is pvc://claim/folder.
 CLAIM = re.compile(r"pvc://(?P<claim>[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)(?:/(?P<folder>[A-Za-z0-9._/@+=,-]*))?")

@@ -17,10 +17,9 @@ from clusters.drivers import hosts
 from clusters.models import Claim, Cluster, Node
 from clusters.placement import NodeRoom
 from clusters.states import KUBERNETES_KINDS, ClusterKind
+from clusters.units import GIB
 from endpoints.models import Endpoint
 from endpoints.states import STALE_AFTER, Wish
-
-GIB = 1024**3
 
 
 @dataclass(frozen=True)

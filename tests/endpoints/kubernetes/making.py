@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from clusters.units import GIB
 from endpoints.targets.base import Autoscale, Origin, Placement, Resources, RevisionSpec, Spec, Trigger, Weights
 from endpoints.targets.kubernetes.place import PlaceView
 
-GIB = 1024**3
 UID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 PLACE = PlaceView(name="lab", server="https://10.0.0.1:6443", api_addresses=("10.0.0.1", "fd00::1"))
 EVERYTHING = frozenset({"keda", "keda_http", "gateway", "lws", "prometheus"})

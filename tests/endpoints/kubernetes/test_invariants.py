@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from clusters.units import GIB
 from endpoints.targets.base import Autoscale, Placement, Resources, Spec, TargetError, Trigger, Weights
 from endpoints.targets.kubernetes.render import render
 
-from .making import EVERYTHING, FULL, GIB, OWNED, PLACE, revision, spec
+from .making import EVERYTHING, FULL, OWNED, PLACE, revision, spec
 
 SPECS = 500
 NASTY = ["$(HF_TOKEN)", "; rm -rf /", "`id`", "../../kube-system", "other/secret", "hostPath", "--privileged", "\u202e", "a\nb",

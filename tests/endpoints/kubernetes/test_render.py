@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from clusters.namespaces import ENDPOINT_UID
+from clusters.units import GIB
 from endpoints.states import Cause
 from endpoints.targets.base import Resources, Spec, TargetError, Trigger
 from endpoints.targets.kubernetes.place import PlaceView
 from endpoints.targets.kubernetes.render import render
 from endpoints.targets.kubernetes.secrets import shown
 
-from .making import FULL, GIB, LOADED, OWNED, PLACE, SCALED, UID, V100, gpu_revision, revision, spec
+from .making import FULL, LOADED, OWNED, PLACE, SCALED, UID, V100, gpu_revision, revision, spec
 
 GOLDEN = Path(__file__).parent / "golden"
 MULTI = gpu_revision(8, 2, arguments={"tensor-parallel-size": 8, "pipeline-parallel-size": 2})

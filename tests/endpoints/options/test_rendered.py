@@ -9,6 +9,7 @@ import pytest
 
 from clusters.models import Cluster
 from clusters.states import ClusterKind
+from clusters.units import GIB
 from endpoints.options import check_body, problems_of
 from endpoints.options.case import value_at
 from endpoints.options.fields import fields_of
@@ -20,7 +21,6 @@ from endpoints.targets.hyperpod.place import HyperPodPlace
 from endpoints.targets.sagemaker.bodies import bodies_of, deployment
 from endpoints.targets.sagemaker.place import PlaceView
 
-GIB = 1024**3
 GPU = {"nvidia.com/gpu": 1}
 SCALING = {"minReplicaCount": 1, "maxReplicaCount": 3, "cloudWatchTrigger": {"name": "calls", "targetValue": 5}}
 PROBE = {"httpGet": {"path": "/health", "port": 8000}, "timeoutSeconds": 5}

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from clusters.states import ClusterKind
+from clusters.units import GIB
 from endpoints.planning.memory import cpu_sum, gpu_sum
 from endpoints.planning.starting import estimated_start
 from endpoints.targets.base import ModelFacts, Resources, RevisionSpec
 from models_catalog.choices import ArtifactKind
-from models_catalog.sizing import GIB, Shape
+from models_catalog.sizing import Shape
 
 SHAPE = Shape(heads=32, kv_heads=8, per_token=147_456)
 FACTS = ModelFacts(SHAPE, 32_768)

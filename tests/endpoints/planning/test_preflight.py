@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from clusters.units import GIB
 from endpoints.planning.facts import ClaimView, Facts, NodeView
 from endpoints.planning.preflight import needs_of, preflight, why_not
 from endpoints.targets.base import (
@@ -21,7 +22,7 @@ from endpoints.targets.base import (
     Trigger,
     Weights,
 )
-from models_catalog.sizing import GIB, Shape
+from models_catalog.sizing import Shape
 
 # Llama-3.1-8B: 32 layers, 8 of 32 heads keep keys, 131,072 bytes a token (facts.md 7.8).
 SHAPE = Shape(heads=32, kv_heads=8, per_token=131_072)

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from clusters.units import GIB
 from models_catalog.choices import ArtifactKind
 from models_catalog.preheating.judge import judge
 from models_catalog.preheating.progress import Progress, progress_in
@@ -18,7 +19,6 @@ from models_catalog.preheating.source import dataset_source, secret_data
 from models_catalog.preheating.view import CopyView
 from models_catalog.states import CopyCause, CopyMethod, CopyState, allowed
 
-GIB = 1024**3
 UID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 SHARED = CopyView(
     uid=UID, method=CopyMethod.DATASET, name="qwen3-0-6b", namespace="public", model="qwen3-0-6b", kind=ArtifactKind.HTTP,
