@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from portal.tenancy.models import AuditEntry, User
 from tests.cast import Cast
 from tests.portal.world import World, make_world
-from tests.web.routes import Entry
+from tests.web.routes import Entry, nothing
 
 MOST_QUERIES = 25
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -45,6 +45,10 @@ def web_resolver() -> URLResolver:
 
 
 IN_WORKSPACE = sorted({name for name, inside in web_routes() if inside})
+# Pages of one object, with each verb that they take. A page without an entry is told elsewhere.
+OF_OBJECTS = [(name, verb) for name in IN_WORKSPACE for verb in ROUTES.get(name, Entry()).verbs
+              if ROUTES.get(name, Entry()).ids is not nothing]
+WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
 @pytest.fixture
@@ -106,12 +110,9 @@ def test_nobody_and_neighbours_get_nothing(world: World, name: str, verb: str) -
     assert b"alpha" not in plain(text, path)
 
 
-@pytest.mark.parametrize("verb", ["GET", "POST"])
-@pytest.mark.parametrize("name", [name for name in IN_WORKSPACE if ROUTES.get(name, Entry()).ids.__name__ != "nothing"])
+@pytest.mark.parametrize(("name", "verb"), OF_OBJECTS)
 def test_a_neighbours_object_in_ones_own_workspace_is_a_missing_one(world: World, name: str, verb: str) -> None:
     entry = ROUTES[name]
-    if verb not in entry.verbs:
-        pytest.skip("the page does not take this verb")
     theirs = entry.ids(world, world.cast.beta)
     body = dict(entry.body(world)) if entry.body and verb == "POST" else None
     alice, seen = client_for(world.cast.alice), []
@@ -120,6 +121,20 @@ def test_a_neighbours_object_in_ones_own_workspace_is_a_missing_one(world: World
         assert (answer.status_code, written) == (404, 0)
         seen.append(plain(text, *map(str, ids)))
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("name", IN_WORKSPACE)
+def test_a_verb_that_a_page_does_not_take_is_refused_and_changes_nothing(world: World, name: str) -> None:
+    """Save the note of when the person's session was last seen, which every page leaves."""
+    path, alice = ours(name, world), client_for(world.cast.alice)
+    for verb in (verb for verb in VERBS if verb not in ROUTES.get(name, Entry()).verbs):
+        with CaptureQueriesContext(connection) as queries:
+            answer, text, written = ask(alice, verb, path)
+        assert (answer.status_code, written) == (405, 0), verb
+        assert SECRET not in text, verb
+        changed = [one["sql"] for one in queries.captured_queries
+                   if one["sql"].startswith(WRITES) and "usersessions" not in one["sql"]]
+        assert changed == [], verb
 
 
 @pytest.mark.parametrize("name", [name for name in IN_WORKSPACE if "GET" in ROUTES.get(name, Entry()).verbs])
