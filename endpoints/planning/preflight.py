@@ -208,11 +208,11 @@ def why_not(revision: RevisionSpec, node: NodeView) -> str:
     if need.gpus and node.simulated:
         return _("has simulated GPUs only")
     short = (("GPU", need.gpus, node.gpus_free, str), ("CPU", need.cpu_millis, node.cpu_free, _cpus),
-             (_("memory"), need.memory_bytes, node.memory_free, gib),
-             (_("disk"), _disk(revision, node), node.disk_free, gib))
+             ("memory", need.memory_bytes, node.memory_free, gib), ("disk", _disk(revision, node), node.disk_free, gib))
     lacks: list[tuple[str, int, int, Callable[[int], str]]] = [one for one in short if one[1] > one[2]]
     if lacks:
         name, wanted, free, shown = lacks[0]
+        name = {"memory": _("memory"), "disk": _("disk")}.get(name, name)
         return _("%(what)s: %(wanted)s wanted, %(free)s free") % {
             "what": name, "wanted": shown(wanted), "free": shown(max(0, free))}
     return ""

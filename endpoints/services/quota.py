@@ -107,7 +107,7 @@ def _line(standing: Standing) -> str:
 def standings(endpoint: Endpoint, before: Endpoint | None = None) -> Iterator[Standing]:
     """Each limited quantity on the endpoint's chain, counted with the endpoint as it is in memory.
 
-    Only what is limited is counted: most workspaces have no limit and may have thousands of rows. One query, and two
+    Only what is limited is counted: most workspaces have no limit and may have thousands of rows. One query, and one
     for each row of limits, of which a chain has four at most.
     """
     had, own = use_of([before] if before else []), use_of([endpoint])
@@ -139,20 +139,17 @@ def _use_of_others(limit: Limit, endpoint: Endpoint) -> Use:
     column = COLUMNS[LimitKind(limit.kind)]
     rows = Endpoint.objects.filter(**{column: getattr(endpoint, column)}, workspace=endpoint.workspace_id)
     rows = rows.exclude(pk=endpoint.pk).exclude(wish=Wish.DELETED)
-    count = rows.count() if limit.endpoints is not None else 0
-    if limit.replicas is None and limit.gpus is None:
-        return Use(count)
-    return replace(_held_by(rows.filter(wish=Wish.RUNNING)), endpoints=count)
+    return Use(rows.count()) if limit.replicas is None and limit.gpus is None else _held_by(rows)
 
 
 def _held_by(rows: EndpointQuerySet) -> Use:
-    """What running endpoints hold. Those that were made alike are read as one: a workspace may have thousands."""
+    """What these hold. Those that were made alike are read as one: a workspace may have thousands."""
     used = Use()
-    alike = rows.order_by().values_list("replicas", "autoscale", "wanted__spec").annotate(count=Count("pk"))
-    for replicas, autoscale, spec, count in alike:
+    alike = rows.order_by().values_list("wish", "replicas", "autoscale", "wanted__spec").annotate(count=Count("pk"))
+    for wish, replicas, autoscale, spec, count in alike:
         most = Endpoint(replicas=replicas, autoscale=autoscale).most_replicas
-        one = footprint(spec or {}, most)
-        used += Use(0, one[0] * count, one[1] * count)
+        one = footprint(spec or {}, most) if wish == Wish.RUNNING else (0, 0)
+        used += Use(count, one[0] * count, one[1] * count)
     return used
 
 

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import reverse
 from django.utils import translation
@@ -22,7 +23,7 @@ from portal.tenancy.auth import request_id_of
 from portal.tenancy.db import is_passing
 from portal.tenancy.errors import NotFound, PortalError, Unavailable
 from portal.tenancy.models import User, Workspace, WorkspaceQuerySet
-from portal.tenancy.roles import Verb
+from portal.tenancy.roles import ROLE_MAY, Verb
 
 from .shell import answer_page, error_page
 
@@ -50,7 +51,8 @@ class Visit:
         """What the person may do here, by the rows as they were when the page was asked for."""
         if self.workspace is None:
             return frozenset(Verb)
-        return self.actor.verbs(self.workspace)
+        role: str | None = getattr(self.workspace, "role_held", None)
+        return self.actor.verbs(self.workspace) if role is None else ROLE_MAY.get(role, frozenset())
 
     @property
     def slug(self) -> str:
@@ -102,8 +104,6 @@ def page(view: Callable[Concatenate[Visit, P], HttpResponse]) -> Callable[..., H
             return HttpResponseNotAllowed(METHODS)
         if not isinstance(user, User):
             return sign_in_first(request)
-        if user.language:
-            translation.activate(user.language)
         visit = Visit(request, user, None)
         try:
             visit = Visit(request, user, _workspace_of(user, slug))
@@ -137,7 +137,10 @@ def sign_in_first(request: HttpRequest) -> HttpResponse:
 def _workspace_of(user: User, slug: str) -> Workspace | None:
     if slug == ALL and user.sees_everything:
         return None
-    found = Workspace.objects.visible_to(user).filter(slug=slug).first()
+    mine = Workspace.objects.visible_to(user).filter(slug=slug)
+    if not user.sees_everything:
+        mine = mine.annotate(role_held=F("memberships__role"))  # of the membership by which it is visible
+    found = mine.first()
     if found is None:
         raise NotFound()
     return found

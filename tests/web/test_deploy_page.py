@@ -104,8 +104,11 @@ def test_pages_and_plans_ask_the_database_little(
                     f"/w/alpha/endpoints/{ours.uid}/plan/?replicas=2"):
         with django_assert_max_num_queries(25):
             assert bob.get(address).status_code == 200
-    with django_assert_max_num_queries(28):  # the plan of a place, asked for on top
-        assert plan_of(bob).status_code == 200
+    for values in ({}, {"name": "tiny-chat", "proposed": "tiny-chat"}, {"shape": "other|gpu-east|tiny-chat-cpu"}):
+        with django_assert_max_num_queries(24):  # the plan of a place, asked for on top
+            assert plan_of(bob, **values).status_code == 200
+    with django_assert_max_num_queries(24):
+        assert plan_of(bob, f"/w/alpha/endpoints/{ours.uid}/edit/", place="rack-7", size="2").status_code == 200
 
 
 def test_the_plan_says_what_is_made_what_it_takes_and_when(client_of: ClientOf, shelf: CatalogModel, cast: Cast) -> None:

@@ -12,6 +12,7 @@ from clusters import hyperpod
 from clusters.drivers import hosts
 from clusters.instances import hourly_cost, instance_type, price_book
 from clusters.models import AwsPlace, Cluster, KubernetesAccess, Node
+from clusters.placement import NodeRoom
 from clusters.states import AWS_KINDS, KUBERNETES_KINDS, ClusterKind, Reach
 from endpoints.models import Endpoint, Revision
 from endpoints.planning.facts import NodeView
@@ -36,7 +37,7 @@ LOST = (Reach.AUTH_FAILED, Reach.TLS_FAILED, Reach.UNREACHABLE)
 
 
 def suits(workspace: Workspace, model: CatalogModel, places: Collection[Cluster] | None = None) -> list[PlaceSuits]:
-    """Every place that the workspace may use (or of `places`), the best one first: ten queries, however many there are."""
+    """Every place that the workspace may use (or of `places`), the best one first: eight queries, however many there are."""
     own = Workspace.objects.filter(pk=workspace.pk)
     if places is None:
         places = list(Cluster.objects.for_workspaces(own).select_related("aws", "access").order_by("name"))
@@ -49,7 +50,7 @@ def suits_of(
 ) -> Iterator[tuple[int, list[PlaceSuits]]]:
     """Model after model with its profiles (by the model's key), and every place in the order given.
 
-    Seven queries for all of them; who has seen enough stops. The places have come with `aws` and `access`, the profiles with
+    Five queries for all of them; who has seen enough stops. The places have come with `aws` and `access`, the profiles with
     `release`, `artifact` and `model`.
     """
     known = _Known(places, starts, (profile.artifact_id for each in profiles.values() for profile in each))
@@ -96,10 +97,17 @@ class _Known:
             cluster__in=kinds[False], artifact__in=set(artifacts), state=CopyState.READY).values_list(
                 "cluster_id", "artifact_id")) if kinds[False] else set()
         self._revisions: dict[int, RevisionSpec] = {}
-        self.rooms = hosts.rooms(kinds[True])
+        self.rooms: dict[int, list[NodeRoom]] = defaultdict(list)
         self.nodes: dict[int, list[NodeView]] = defaultdict(list)
-        if kinds[False]:
-            for node in Node.objects.filter(cluster__in=kinds[False]).prefetch_related("accelerators").order_by("name"):
+        if any(kinds.values()):
+            self._read_nodes([*kinds[True], *kinds[False]], {place.pk for place in kinds[True]})
+
+    def _read_nodes(self, places: Collection[Cluster], of_hosts: Collection[int]) -> None:
+        """Three queries."""
+        for node, left in hosts.rooms_of(Node.objects.filter(cluster__in=places).order_by("name")):
+            if node.cluster_id in of_hosts:
+                self.rooms[node.cluster_id].append(left)
+            else:
                 self.nodes[node.cluster_id].append(node_view(node))
 
     def revision(self, profile: Profile) -> RevisionSpec:

@@ -39,7 +39,8 @@ class Proposal:
 def plan(visit: Visit, uid: UUID) -> HttpResponse:
     """GET shows the plan of `?revision=` or `?replicas=`, without either that of the next step; POST does what was shown."""
     rows = Endpoint.objects.for_workspaces(visit.workspaces).select_related(
-        "workspace", "cluster", "wanted__profile__model", "serving__profile")
+        "workspace", "cluster", "wanted__profile__model", "wanted__profile__release", "wanted__profile__artifact",
+        "serving__profile__release", "serving__profile__artifact")
     endpoint = rows.filter(uid=uid).first()
     if endpoint is None:
         raise NotFound()

@@ -41,7 +41,9 @@ def deploy(visit: Visit) -> HttpResponse:
 @page
 def edit(visit: Visit, uid: UUID) -> HttpResponse:
     """The same form for what an endpoint shall be next, with the plan as a difference."""
-    rows = Endpoint.objects.for_workspaces(visit.workspaces).select_related("workspace", "cluster", "wanted__profile__model")
+    rows = Endpoint.objects.for_workspaces(visit.workspaces).select_related(
+        "workspace", "cluster", "wanted__profile__model", "wanted__profile__release", "wanted__profile__artifact",
+        "serving__profile__release", "serving__profile__artifact")
     endpoint = rows.filter(uid=uid).first()
     if endpoint is None:
         raise NotFound()
