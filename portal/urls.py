@@ -7,6 +7,7 @@ from .health import deepinfer_health, healthz, readyz
 from .metrics import metrics
 from .web.account.entrance import sign_out
 from .web.account.views import admin_login
+from .web.start import language
 
 handler500 = "portal.refusals.server_error"
 urlpatterns = [
@@ -16,7 +17,7 @@ urlpatterns = [
     path("admin/logout/", sign_out),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
-    path("i18n/", include("django.conf.urls.i18n")),
+    path("i18n/setlang/", language, name="set_language"),
     path("agent/v1/", include("clusters.agent_urls")),
     path("api/v1/", api.urls),
     path("v1/", deepinfer.urls),

@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection
 from django.http import HttpRequest
-from django.test import Client
+from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
 
-from portal.tenancy.models import Membership
+from portal.tenancy.models import Membership, User
 from portal.web.start import safe_next
 from tests.cast import Cast, make_user
 
@@ -79,6 +82,37 @@ def test_a_chosen_language_stays_with_the_person(client_of: ClientOf, cast: Cast
     cast.alice.refresh_from_db()
     assert cast.alice.language == "ko"
     assert b'<html lang="ko">' in alice.get("/w/alpha/").content
+
+
+@pytest.mark.parametrize("path", ["/w/alpha/", "/account/", "/account/password/", "/admin/", "/admin/tenancy/user/"])
+def test_the_chosen_language_holds_on_every_page_without_a_query(
+        cast: Cast, path: str, client_of: ClientOf) -> None:
+    operator, asked = client_of("operator"), []
+    for language in ("en", "en", "zh-hans"):
+        User.objects.filter(pk=cast.operator.pk).update(language=language)
+        with CaptureQueriesContext(connection) as queries:
+            answer = operator.get(path, headers={"Accept-Language": "ko"})
+        asked.append(len(queries))
+        assert (answer.status_code, answer.headers["Content-Language"]) == (200, language)
+        assert f'lang="{language}"' in answer.content.decode()
+    assert asked[1] == asked[2]
+
+
+def test_the_language_holds_where_the_server_is_asynchronous(cast: Cast) -> None:
+    User.objects.filter(pk=cast.operator.pk).update(language="ko")
+    client = AsyncClient()
+    client.force_login(cast.operator)
+    for path in ("/w/alpha/", "/admin/"):
+        assert async_to_sync(client.get)(path).headers["Content-Language"] == "ko"
+
+
+def test_the_choice_in_the_administration_is_the_persons_too(client_of: ClientOf, cast: Cast) -> None:
+    operator = client_of("operator")
+    assert 'action="/i18n/setlang/"' in operator.get("/admin/").content.decode()
+    assert operator.post("/i18n/setlang/", {"language": "ko", "next": "/admin/"})["Location"] == "/admin/"
+    cast.operator.refresh_from_db()
+    assert cast.operator.language == "ko"
+    assert operator.get("/admin/").headers["Content-Language"] == "ko"
 
 
 def test_an_unknown_language_changes_nothing(client_of: ClientOf, cast: Cast) -> None:

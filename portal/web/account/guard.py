@@ -1,4 +1,4 @@
-"""Before each page: a second factor where the operator asks for one, and when the session was last seen."""
+"""Before each page: the person's language, a second factor where one must be, and when the session was last seen."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from portal.middleware import Middleware
@@ -37,6 +38,8 @@ class AccountGuard(Middleware):
     def process_view(self, request: HttpRequest, _view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not isinstance(request.user, User):
             return None
+        if request.user.language:
+            translation.activate(request.user.language)
         self._note(request)
         if request.path_info.startswith(OPEN_WITHOUT) or not lacks_second_factor(request, request.user):
             return None
