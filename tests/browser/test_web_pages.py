@@ -7,15 +7,30 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, Page
 from pytest_django.plugin import DjangoDbBlocker
 
+from endpoints.models import LoadTest
 from tests.browser.portal import Portal, running_portal
+from tests.endpoints.loadtest_cast import make_run
 from tests.portal.world import World
 
 AXE = Path(__file__).parent / "javascript" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def runs_of(world: World) -> list[UUID]:
+    """Two load tests with results, the newest first; made when they are asked for first."""
+    rows = LoadTest.objects.filter(workspace=world.cast.alpha, endpoint=world.ours).order_by("-pk")
+    if not rows:
+        for rate, failing in ((5.0, 0.0), (8.0, 0.05)):
+            make_run(world.cast.alpha, world.cast.alice, world.ours.public_name, endpoint=world.ours,
+                     result={"rate": rate, "failing": failing})
+    return list(rows.values_list("uid", flat=True)[:2])
+
+
 PAGES: dict[str, Callable[[World], str]] = {
     "home": lambda world: "",
     "models": lambda world: "models/",
@@ -26,6 +41,8 @@ PAGES: dict[str, Callable[[World], str]] = {
     "endpoint-why": lambda world: f"endpoints/{world.ours.uid}/why/",
     "playground": lambda world: "playground/",
     "loadtests": lambda world: "loadtests/",
+    "loadtest": lambda world: f"loadtests/{runs_of(world)[0]}/",
+    "loadtest-compared": lambda world: "loadtests/{}/?with={}".format(*runs_of(world)),
     "usage": lambda world: "usage/",
     "keys": lambda world: "keys/",
     "members": lambda world: "members/",
