@@ -16,7 +16,7 @@ FULL_WIDTH = re.compile(r"[，。：；（）、！？]")
 STAY = {
     "AWS CloudWatch", "CPU", "Dataset", "FSx for Lustre", "GPU", "GPUs", "Hugging Face", "ID", "Kubeconfig", "Prometheus",
     "S3", "SageMaker HyperPod", "SageMaker JumpStart", "Top p", "TriggerAuthentication", "YAML", "fake GPU operator",
-    "host:port", "the GPU", "webhook", "%(n)s ms", "%(time)s ms",
+    "host:port", "the GPU", "webhook", "%(n)s ms",
 }
 LANGUAGES = languages()
 
