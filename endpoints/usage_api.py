@@ -129,9 +129,8 @@ class PricePage(Schema):
 def get_usage(request: ApiRequest, wanted: Query[UsageIn]) -> UsageOut | HttpResponse:
     groups = _groups(wanted.group)
     begin, end = _window(wanted.begin, wanted.end)
-    rows, gpus = (each.filter(hour__gte=begin, hour__lt=end) if each is not None else None
-                  for each in (_rows(request.auth, wanted), _gpus(request.auth, wanted)))
-    assert rows is not None, "only GPU hours may be unknown"
+    within = {"hour__gte": begin, "hour__lt": end}
+    rows, gpus = _rows(request.auth, wanted).filter(**within), _gpus(request.auth, wanted, **within)
     lines = usage.usage_by(rows, groups, gpus)
     has_gpus = gpus is not None and not {*groups} & {*usage.NOT_OF_GPUS}
     if wanted.format == "csv" or (not wanted.format and _prefers_csv(request)):
@@ -168,12 +167,12 @@ def _rows(actor: Actor, wanted: UsageIn) -> QuerySet[UsageHour]:
     return rows.filter(**{column: name for column, name in named.items() if name})
 
 
-def _gpus(actor: Actor, wanted: UsageIn) -> QuerySet[GpuHour] | None:
+def _gpus(actor: Actor, wanted: UsageIn, **within: datetime) -> QuerySet[GpuHour] | None:
     """GPU hours of the same; None where a member or a key is asked for, to whom no GPUs belong."""
     if wanted.member or wanted.key:
         return None
     named = {"endpoint_name": wanted.endpoint, "model_name": wanted.model}
-    rows = GpuHour.objects.filter(workspace_id__in=_workspaces(actor, wanted))
+    rows = GpuHour.objects.filter(**within, workspace_id__in=_workspaces(actor, wanted))
     return rows.filter(**{column: name for column, name in named.items() if name})
 
 

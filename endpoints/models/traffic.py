@@ -99,11 +99,12 @@ class GpuHour(models.Model):
 class UsageDay(models.Model):
     """Sums of one day (UTC) that is over, from the hours, so that nobody sums up a year of hours for a page.
 
-    `kind` says what is told apart (`endpoints.services.day_sums.KINDS`); of the rest columns are 0 or "".
+    `kind` says what is told apart (`endpoints.services.day_sums.KINDS`); of the rest columns are 0 or "". There are kinds for
+    a whole month too, whose `day` is its first one.
     """
 
     day = models.DateField()
-    kind = models.CharField(max_length=10)
+    kind = models.CharField(max_length=20)
     workspace_id = models.BigIntegerField()
     member_id = models.BigIntegerField(default=0)
     key_id = models.BigIntegerField(default=0)
@@ -128,7 +129,7 @@ class UsageDay(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["workspace_id", "kind", "day"]), models.Index(fields=["kind", "day"]),
-            *(models.Index(fields=["workspace_id", "kind", f"{name}_name", "day"], name=f"usage_day_of_{name}")
+            *(models.Index(fields=["kind", f"{name}_name", "day"], name=f"usage_day_of_{name}")
               for name in ("model", "endpoint", "key", "member"))]
         verbose_name = "usage of a day"
         verbose_name_plural = "usage by the day"
@@ -140,13 +141,15 @@ class UsageDay(models.Model):
 class SummedDay(models.Model):
     """Whether the sums of a day hold: those of `summed` are of this `version`, which grows with each late booking.
 
-    A row is made long before its day is summed up, so whoever books meanwhile finds it.
+    A row is made long before its day is summed up, so whoever books meanwhile finds it. On the first day of a month `month`
+    is the sum of its days' versions of which the sums of the month are made; they hold as long as it is.
     """
 
     day = models.DateField(unique=True)
     noted_at = models.DateTimeField(default=timezone.now)
     version = models.BigIntegerField(default=0)
     summed = models.BigIntegerField(null=True)
+    month = models.BigIntegerField(null=True)
 
     class Meta:
         verbose_name = "summed day"

@@ -2,12 +2,16 @@
 
 A day's row in SummedDay is made while the day lasts. When the day is over, its sums are made in one transaction, which
 takes effect only if nobody booked into the day meanwhile; who books later makes the sums of that day hold no longer, in the
-transaction of the booking (`SummedDay.reopen`), and they are made anew. A day without sums that hold is read hour by hour.
+transaction of the booking (`SummedDay.reopen`), and they are made anew. A day without sums that hold is read hour by
+hour. Months that are over are summed up from their days.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from calendar import monthrange
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -48,8 +52,10 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "member": ("member_id",), "all": ("member_id", "key_id", "endpoint_id", "model_name", "place_name"),
 }
 GPU_KINDS: Mapping[str, tuple[str, ...]] = {"workspace": (), "gpus": ("endpoint_id", "model_name", "place_name")}
+MONTH = "-month"
+MONTHLY = ("model", "endpoint", "place", "key", "member", "gpus")
 NAMES = {"workspace_id": "workspace_name", "member_id": "member_name", "key_id": "key_name", "endpoint_id": "endpoint_name"}
-WRITTEN = [field.column for field in UsageDay._meta.concrete_fields if field.column not in ("id", "day", "kind")]
+WRITTEN = [field.name for field in UsageDay._meta.concrete_fields if field.name not in ("id", "day", "kind")]
 
 
 def subject_of(model: type[Model], column: str) -> Expression | F:
@@ -67,10 +73,30 @@ def subject_of(model: type[Model], column: str) -> Expression | F:
     return F(column)
 
 
-def held(first: date, last: date) -> set[date]:
-    """Days from first to last whose sums hold."""
-    rows = SummedDay.objects.filter(day__gte=first, day__lte=last, summed=F("version"))
-    return set(rows.values_list("day", flat=True))
+@dataclass(frozen=True)
+class Held:
+    """Days whose sums hold, and the first days of the months, wholly within the span, whose sums hold."""
+
+    days: frozenset[date]
+    months: tuple[date, ...]
+
+
+def held(first: date, last: date) -> Held:
+    """What there is from the first to the last day. One query."""
+    rows = list(SummedDay.objects.filter(day__gte=first, day__lte=last))
+    return Held(frozenset(row.day for row in rows if row.summed == row.version),
+                tuple(begin for begin, version, made in _months(rows) if version == made))
+
+
+def _months(rows: Iterable[SummedDay]) -> Iterator[tuple[date, int, int | None]]:
+    """Of each month whose days all have sums that hold: its first day, the version of now, and that of its own sums."""
+    by_month: dict[date, list[SummedDay]] = defaultdict(list)
+    for row in rows:
+        if row.summed == row.version:
+            by_month[row.day.replace(day=1)].append(row)
+    for begin, days in by_month.items():
+        if len(days) == monthrange(begin.year, begin.month)[1]:
+            yield begin, sum(row.version for row in days), next(row.month for row in days if row.day == begin)
 
 
 def sum_up(now: datetime | None = None) -> int:
@@ -79,7 +105,11 @@ def sum_up(now: datetime | None = None) -> int:
     _note(now)
     over = (now - SETTLES).astimezone(UTC).date()
     rows = SummedDay.objects.filter(Q(summed=None) | ~Q(summed=F("version")), day__lt=over, noted_at__lte=now - NOTED_BEFORE)
-    return sum(map(_sum_up, rows.order_by("-day")[:MOST_AT_ONCE]))
+    count = sum(map(_sum_up, rows.order_by("-day")[:MOST_AT_ONCE]))
+    for begin, version, made in _months(SummedDay.objects.all()):
+        if version != made:
+            _sum_up_month(begin, version)
+    return count
 
 
 def _note(now: datetime) -> None:
@@ -111,6 +141,17 @@ def _sum_up(row: SummedDay) -> bool:
         if not holds:
             transaction.set_rollback(True)
     return bool(holds)
+
+
+def _sum_up_month(begin: date, version: int) -> None:
+    """From its days. Where one of them is opened meanwhile, its version has grown, so these sums do not hold."""
+    last = begin.replace(day=monthrange(begin.year, begin.month)[1])
+    with transaction.atomic():
+        UsageDay.objects.filter(day=begin, kind__in=[f"{kind}{MONTH}" for kind in MONTHLY]).delete()
+        for kind in MONTHLY:
+            columns, counts = (GPU_KINDS[kind], ("gpu_seconds",)) if kind in GPU_KINDS else (KINDS[kind], COUNTS)
+            _insert(begin, f"{kind}{MONTH}", UsageDay.objects.filter(kind=kind, day__gte=begin, day__lte=last), columns, counts)
+        SummedDay.objects.filter(day=begin).update(month=version)
 
 
 def _insert(day: date, kind: str, rows: QuerySet[Any], columns: Collection[str], counts: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from endpoints.models import GpuHour, UsageDay, UsageHour
 from portal.tenancy.errors import Invalid
 
-from .day_sums import held, subject_of
+from .day_sums import MONTH, MONTHLY, Held, held, subject_of
 from .usage import COUNTS, MOST_LINES, SUBJECTS, TIMES, Line
 
 # What is told apart, and its name. A place is that of the endpoint.
@@ -93,12 +94,25 @@ class _Reader:
         self.column, self.name = BY[ask.by]
 
     def subjects(self) -> Found:
-        """Each subject's line, in parts."""
+        """Each subject's line, in parts: of whole months where there are sums, else of days, else of hours."""
         yield from self._calls_by_hour
-        yield from _found(self._sums("all" if self.ask.filters else self.ask.by), self.column, self.name, COUNTS)
-        if self.ask.by in GPUS_OF and self.ask.has_gpus:
+        kinds = self._kinds
+        if len(kinds) > 1:
             yield from self._gpus_by_hour
-            yield from _found(self._sums("gpus"), self.column, self.name, GPUS)
+        for kind, counts in kinds:
+            rows = self._sums(kind)
+            if kind in MONTHLY and not self.ask.filters:
+                for begin in self._held.months:
+                    rows = rows.exclude(day__gte=begin, day__lte=_month_end(begin))
+                months = UsageDay.objects.filter(kind=f"{kind}{MONTH}", day__in=self._held.months)
+                yield from _found(self._narrowed(months), self.column, self.name, counts)
+            yield from _found(rows, self.column, self.name, counts)
+
+    @property
+    def _kinds(self) -> list[tuple[str, Sequence[str]]]:
+        """Which sums tell the subjects apart, with their counts."""
+        kinds: list[tuple[str, Sequence[str]]] = [("all" if self.ask.filters else self.ask.by, COUNTS)]
+        return [*kinds, ("gpus", GPUS)] if self.ask.by in GPUS_OF and self.ask.has_gpus else kinds
 
     def days(self) -> Found:
         """Each day's line, in parts."""
@@ -121,10 +135,9 @@ class _Reader:
 
     def _apart(self, subjects: Collection[object] | None) -> Found:
         yield from self._calls_by_hour
-        kinds = [("all" if self.ask.filters else self.ask.by, COUNTS)]
-        if self.ask.by in GPUS_OF and self.ask.has_gpus:
+        kinds = self._kinds
+        if len(kinds) > 1:
             yield from self._gpus_by_hour
-            kinds.append(("gpus", GPUS))
         for kind, counts in kinds:
             rows = self._sums(kind)
             rows = rows if subjects is None else rows.filter(**{f"{self.column}__in": list(subjects)})
@@ -162,10 +175,14 @@ class _Reader:
         return rows.filter(**self.ask.filters)
 
     @cached_property
+    def _held(self) -> Held:
+        return held(self.ask.first, self.ask.last)
+
+    @cached_property
     def _missing(self) -> list[tuple[date, date]]:
         """The days without sums, as spans from the first to the last one."""
         first, last = self.ask.first, self.ask.last
-        there, spans = held(first, last), list[tuple[date, date]]()
+        there, spans = self._held.days, list[tuple[date, date]]()
         for number in range((last - first).days + 1):
             day = first + number * DAY
             if day in there:
@@ -179,6 +196,10 @@ class _Reader:
 
 def _begin(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
+
+
+def _month_end(begin: date) -> date:
+    return begin.replace(day=monthrange(begin.year, begin.month)[1])
 
 
 def _day_of_hour() -> Left:

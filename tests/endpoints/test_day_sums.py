@@ -72,6 +72,28 @@ def test_days_say_what_their_hours_say(cast: Cast, history: None, by: str, filte
     assert asked(cast, by, **filters) == before
 
 
+@pytest.mark.parametrize("by", BY)
+def test_months_say_what_their_days_say_until_one_is_opened(cast: Cast, by: str) -> None:
+    for days in range(70):
+        use(cast, days * 24, endpoint_id=days % 3, model_name=f"acme/{days % 4}", key_id=days % 5, member_id=days % 6)
+        hold(cast, days * 24, endpoint_id=days % 3, model_name=f"acme/{days % 4}")
+    first, february = date(2026, 1, 25), date(2026, 2, 1)
+    ask = Asking(cast.alpha.pk, first, LAST, by)
+    before = sums_of(ask)
+    sum_up()
+    assert day_sums.held(first, LAST).months == (february,)
+    assert UsageDay.objects.filter(day=february, kind=f"{by}-month").exists() == (by != "workspace")
+    assert (after := sums_of(ask)).by_subject == before.by_subject
+    assert (after.total, after.by_day) == (before.total, before.by_day)
+    late = use(cast, 45 * 24, door=3, requests=1000)
+    SummedDay.reopen([late.hour])
+    assert day_sums.held(first, LAST).months == ()
+    assert sums_of(ask).total.of("requests") == before.total.of("requests") + 1000
+    assert sum_up() == 1
+    assert day_sums.held(first, LAST).months == (february,)
+    assert sum(line.of("requests") for line in sums_of(ask).by_subject.values()) == before.total.of("requests") + 1000
+
+
 def test_an_operator_reads_all_workspaces(cast: Cast, history: None) -> None:
     ask = Asking(None, FIRST, LAST, "workspace")
     before = sums_of(ask)
@@ -100,7 +122,7 @@ def test_a_late_booking_opens_its_day_again(cast: Cast) -> None:
     assert sums_of(Asking(cast.alpha.pk, FIRST, LAST, "model")).total.of("requests") == 10
     SummedDay.reopen([late.hour])
     assert sums_of(Asking(cast.alpha.pk, FIRST, LAST, "model")).total.of("requests") == 15
-    assert (sum_up(), day_sums.held(FIRST, LAST)) == (1, {date(2026, 3, 29), date(2026, 3, 30)})
+    assert (sum_up(), day_sums.held(FIRST, LAST).days) == (1, {date(2026, 3, 29), date(2026, 3, 30)})
     assert sums_of(Asking(cast.alpha.pk, FIRST, LAST, "model")).total.of("requests") == 15
     assert UsageDay.objects.filter(kind="workspace").count() == 1
 
@@ -115,7 +137,7 @@ def test_sums_of_a_day_that_was_booked_into_meanwhile_are_thrown_away(cast: Cast
 
     monkeypatch.setattr(day_sums, "_insert", book_meanwhile)
     assert sum_up() == 1  # the day without any hours of its own
-    assert day_sums.held(FIRST, LAST) == {date(2026, 3, 30)}
+    assert day_sums.held(FIRST, LAST).days == {date(2026, 3, 30)}
     assert not UsageDay.objects.filter(day=hour.date()).exists()
 
 

@@ -46,7 +46,7 @@ def book(spool: str, booked: int, upto: int, deltas: Deltas) -> bool:
         moved = SpoolPosition.objects.filter(spool=spool, position=booked).update(position=upto, moved_at=timezone.now())
         if moved:
             _add(UsageHour, USAGE_COUNTS, [[hours[key], *counts] for key, counts in usage.items()])
-            SummedDay.reopen(key[0] for key in usage)
+            SummedDay.reopen(_time(key[0], 3600) for key in deltas.usage)
             _add(TrafficMinute, TRAFFIC_COUNTS, [[minutes[key], *counts] for key, counts in traffic.items()])
     return bool(moved)
 
