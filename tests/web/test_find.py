@@ -67,6 +67,7 @@ def found(client: Client, text: str, slug: str = "alpha") -> list[tuple[str, str
 
 
 @pytest.mark.django_db
+@pytest.mark.both_databases
 class TestKinds:
     @pytest.mark.parametrize(("typed", "title", "address"), [
         ("alpha-chat", "alpha-chat", "/w/alpha/endpoints/{ours}/"), ("{ours}", "alpha-chat", "/w/alpha/endpoints/{ours}/"),
@@ -161,6 +162,7 @@ class TestWhoFindsWhat:
 
 
 @pytest.mark.django_db
+@pytest.mark.both_databases
 class TestOrderAndBounds:
     def test_the_best_is_first_and_five_are_shown(self, world: World, client_of: ClientOf) -> None:
         for number in range(7):
