@@ -1,4 +1,4 @@
-// “Find anything” in a window over every page: “/” or Ctrl+K opens it, arrows choose. Without it, its links lead to its page.
+// “Find anything” in a window over every page: Ctrl+K opens it, arrows choose. Without it, its links lead to its page.
 (() => {
   "use strict";
   const dialog = document.getElementById("find");
@@ -35,12 +35,9 @@
     choose(null);
   }
 
-  const isTyping = (target) => target.closest?.("input, textarea, select, [contenteditable]");
-
   document.addEventListener("keydown", (event) => {
     const isShortcut = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k";
-    const isSlash = event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey && !isTyping(event.target);
-    if (!(isShortcut || isSlash) || event.defaultPrevented) return;
+    if (!isShortcut || event.defaultPrevented) return;
     event.preventDefault();
     open();
   });

@@ -38,7 +38,7 @@ def test_a_page_away_by_keyboard(cast: Cast, window: Window, request: pytest.Fix
     if look == "phone":
         page.locator(".topbar [data-finds]").click()
     else:
-        page.keyboard.press("/" if look == "light" else "Control+k")
+        page.keyboard.press("Control+k")
     box = page.get_by_role("combobox", name="What to find")
     expect(box).to_be_focused()
     page.keyboard.type("alpha")
@@ -67,7 +67,7 @@ def test_without_a_choice_enter_leads_to_the_page_of_all_that_was_found(cast: Ca
     page = window.page
     enter(window, cast.operator)
     window.open("/w/-/limits/")
-    page.keyboard.press("/")
+    page.keyboard.press("Control+k")
     page.keyboard.type("sk-abcdefghijklmnop-secret_secret")
     expect(page.get_by_role("combobox", name="What to find")).to_have_value("sk-abcdefghijklmnop")
     page.keyboard.press("Control+a")
