@@ -231,7 +231,7 @@ HUB: dict[tuple[str, str], Entry] = {
     ("POST", "/list_cluster_nodes"): Entry((404, 404, 404, 404, 404), {"cluster_id": "nowhere"}),
 }
 OUTSIDE_THE_MATRIX = {
-    "admin/", "agent/v1/", "api/v1/", "v1/", "health", "healthz", "readyz", "metrics", "static/", "i18n/",
+    "admin/", "agent/v1/", "api/v1/", "v1/", "health", "healthz", "readyz", "metrics", "static/", "i18n/setlang/",
     "account/", "admin/login/", "admin/logout/", "admin/password_change/",  # tests/web/test_signin.py
 }
 NOT_OF_A_TENANT = {
