@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from bench.pages.insert import insert, moment
+from bench.pages.insert import insert, moment, quickly
 from bench.pages.usage import fill_usage
 
 ENDPOINTS, WORKSPACES, AUDITED, RUNS, KEYS, MEMBERS, DRAWN_KEYS, LIMITED = 10_000, 10, 100_000, 40, 300, 300, 400, 30
@@ -36,6 +36,11 @@ class World:
 
 
 def fill(rows: int) -> World:
+    with quickly():
+        return _fill(rows)
+
+
+def _fill(rows: int) -> World:
     from django.core.management import call_command
 
     from bench.endpoint_rows import make_endpoints, make_place, make_profile, make_workspace
