@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from textwrap import indent
 from typing import Any
 
 import structlog
@@ -37,20 +38,36 @@ def without_secrets(value: Any) -> Any:
     return SECRET_VALUE.sub("***", value if isinstance(value, str) else repr(value))
 
 
+def on_its_own_lines(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """For logs that people read: nothing in a value begins a line of its own or is obeyed by a terminal."""
+    for name in list(event):
+        value = event.pop(name)
+        if isinstance(value, str):
+            value = indent(visible(value, but="\n"), "    ") if name in ("exception", "stack") else visible(value)
+        event[visible(name)] = value
+    return event
+
+
+def visible(text: str, but: str = "") -> str:
+    """`text` with everything that isn't printable, `but` these, as its escape."""
+    return "".join(sign if sign.isprintable() or sign in but else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def logging_config(level: str, *, json: bool) -> dict[str, Any]:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(), structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info, hide_secrets,
     ]
-    final = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    final: list[Any] = ([structlog.processors.JSONRenderer()] if json
+                        else [on_its_own_lines, structlog.dev.ConsoleRenderer(colors=False)])
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"out": {
             "()": structlog.stdlib.ProcessorFormatter,
             "foreign_pre_chain": shared,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, final],
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         }},
         "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "out"}},
         "root": {"handlers": ["out"], "level": level},

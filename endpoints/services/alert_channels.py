@@ -23,7 +23,7 @@ from portal.tenancy.net import check_url
 from portal.tenancy.queue import after_commit
 from portal.tenancy.roles import Verb
 from portal.tenancy.rows import new_uid
-from portal.tenancy.schemas import printable
+from portal.tenancy.text import printable
 
 SEND = "endpoints.tasks.send_delivery"
 MOST_CHANNELS = 20

@@ -10,6 +10,7 @@ from django.db.models import Model
 from .actor import Actor
 from .fields import EncryptedField
 from .models import AuditEntry, Workspace
+from .text import one_line
 
 HIDDEN = {"digest", "password", "secret", "token"}
 
@@ -35,7 +36,7 @@ def record(
     for key in [key for key in old if key in new and old[key] == new[key]]:
         del old[key], new[key]
     return AuditEntry.objects.create(
-        actor=actor.user, actor_label=actor.label[:200], workspace=workspace, verb=verb, kind=row._meta.label_lower,
-        object_uid=str(getattr(row, "uid", row.pk)), object_label=str(row)[:200], before=old, after=new,
+        actor=actor.user, actor_label=one_line(actor.label, 200), workspace=workspace, verb=verb, kind=row._meta.label_lower,
+        object_uid=str(getattr(row, "uid", row.pk)), object_label=one_line(row, 200), before=old, after=new,
         request_id=actor.request_id,
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.utils.translation import gettext as _
 from ninja import Schema
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StringConstraints
 
@@ -15,16 +13,9 @@ from .answers import etag_of
 from .models import ApiKey, AuditEntry, Membership, Workspace
 from .pagination import PageIn
 from .roles import Role, Scope
+from .text import printable
 
 MAX_COUNT = 1_000_000
-
-
-def printable(text: str) -> str:
-    """Text for people: normalised (NFC), without control characters."""
-    if any(unicodedata.category(character)[0] == "C" for character in text):
-        raise ValueError(_("Control characters are not allowed."))
-    return unicodedata.normalize("NFC", text).strip()
-
 
 Printable = Annotated[str, AfterValidator(printable)]
 Name = Annotated[Printable, StringConstraints(min_length=1, max_length=100)]

@@ -17,6 +17,7 @@ from .db import retry_tx
 from .errors import Conflict, Invalid, NotAllowed
 from .models import ApiKey, Limit, LimitKind, Membership, User, Workspace, WorkspaceQuerySet
 from .roles import RANK, Role, Scope, Verb, scopes_may
+from .text import printable
 
 # How a workspace's own limits are called where it is shown, and the quantities of its row of limits.
 LIMIT_FIELDS = {"max_endpoints": "endpoints", "max_replicas": "replicas", "max_gpus": "gpus"}
@@ -166,16 +167,25 @@ def create_key(
     actor.require(Verb.VIEW, workspace)
     if not scopes_may(list(scopes)) <= held:
         raise NotAllowed(_("A key can't do more than the person who makes it."), code="scope_exceeds_role")
-    if not name.strip():
-        raise Invalid(_("Give the key a name, so that you know it again."), field="name")
+    name = _key_name(name)
     if expires_at is not None and expires_at <= timezone.now():
         raise Invalid(_("The expiry lies in the past."), field="expires_at")
-    row = ApiKey(workspace=workspace, created_by=actor.user, name=name.strip()[:100], scopes=list(scopes),
+    row = ApiKey(workspace=workspace, created_by=actor.user, name=name, scopes=list(scopes),
                  model_names=list(model_names), expires_at=expires_at)
     text = row.draw_secret()
     row.save()
     audit.record(actor, "create key", row, workspace=workspace, after=audit.snapshot(row))
     return row, text
+
+
+def _key_name(name: str) -> str:
+    try:
+        kept = printable(name)
+    except ValueError as error:
+        raise Invalid(str(error), field="name") from error
+    if not kept:
+        raise Invalid(_("Give the key a name, so that you know it again."), field="name")
+    return kept[:100]
 
 
 @retry_tx

@@ -7,6 +7,8 @@ import re
 import unicodedata
 import uuid
 
+from django.utils.translation import gettext as _
+
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]")
 NAME_CHARS = 39
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
@@ -22,6 +24,18 @@ def clean(text: object, limit: int = 4096) -> str:
         plain = ANSI.sub("", kept)
         kept = "".join(c for c in plain if c in "\n\t" or unicodedata.category(c)[0] != "C")
     return kept if len(kept) <= limit else "…" + kept[-(limit - 1):]
+
+
+def one_line(text: object, limit: int) -> str:
+    """Text for a line among others, of which it must not look like two."""
+    return " ".join(clean(text).split())[:limit]
+
+
+def printable(text: str) -> str:
+    """Text for people: normalised (NFC), without control characters. Raises ValueError where it has some."""
+    if any(unicodedata.category(character)[0] == "C" for character in text):
+        raise ValueError(_("Control characters are not allowed."))
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def slug_of(text: str) -> str:

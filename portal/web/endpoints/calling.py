@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from endpoints.models import Endpoint
 from models_catalog.choices import Task
 from portal.tenancy import services as tenancy
-from portal.tenancy.errors import Conflict
+from portal.tenancy.errors import Conflict, Invalid
 from portal.tenancy.roles import Scope, Verb
 
 from ..lists.forms import OnceForm, make_once
@@ -148,7 +148,8 @@ def new_key(visit: Visit, uid: UUID) -> HttpResponse:
     row = row_of(visit, uid)
     visit.actor.require(Verb.USE, row.workspace)
     form, made = OnceForm(visit.request.POST), [""]
-    form.is_valid()
+    if not form.is_valid():
+        raise Invalid(form.errors["once"][0], field="once")
 
     def make() -> str:
         key, made[0] = tenancy.create_key(
