@@ -149,7 +149,7 @@ def new_key(visit: Visit, uid: UUID) -> HttpResponse:
     visit.actor.require(Verb.USE, row.workspace)
     form, made = OnceForm(visit.request.POST), [""]
     if not form.is_valid():
-        raise Invalid(form.errors["once"][0], field="once")
+        raise Invalid(str(form.errors["once"][0]), field="once")
 
     def make() -> str:
         key, made[0] = tenancy.create_key(
