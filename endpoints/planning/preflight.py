@@ -194,28 +194,39 @@ def _room(spec: Spec, facts: Facts) -> Check:
 
 def why_not(revision: RevisionSpec, node: NodeView) -> str:
     """Why this node takes no pod of the revision now, with the figures, or ""."""
+    words = hindrance(revision, node)
+    return words() if words else ""
+
+
+def hindrance(revision: RevisionSpec, node: NodeView) -> Callable[[], str] | None:
+    """The same, as what finds the words: of many nodes few are told about."""
     need, placement = revision.resources, revision.placement
     if not node.ready:
-        return _("is not ready")
+        return lambda: _("is not ready")
     if not node.schedulable:
-        return _("is cordoned")
+        return lambda: _("is cordoned")
     unmatched = {key: value for key, value in placement.node_selector.items() if node.labels.get(key) != value}
     if unmatched:
-        return _("lacks the label %(label)s") % {"label": "=".join(next(iter(unmatched.items())))}
+        return lambda: _("lacks the label %(label)s") % {"label": "=".join(next(iter(unmatched.items())))}
     taint = next((taint for taint in node.taints if not tolerated(taint, placement.tolerations)), None)
     if taint is not None:
-        return _("has the taint %(taint)s, which the profile does not tolerate") % {"taint": taint.get("key", "")}
+        return lambda: _("has the taint %(taint)s, which the profile does not tolerate") % {"taint": taint.get("key", "")}
     if need.gpus and node.simulated:
-        return _("has simulated GPUs only")
-    short = (("GPU", need.gpus, node.gpus_free, str), ("CPU", need.cpu_millis, node.cpu_free, _cpus),
-             ("memory", need.memory_bytes, node.memory_free, gib), ("disk", _disk(revision, node), node.disk_free, gib))
-    lacks: list[tuple[str, int, int, Callable[[int], str]]] = [one for one in short if one[1] > one[2]]
-    if lacks:
-        name, wanted, free, shown = lacks[0]
-        name = {"memory": _("memory"), "disk": _("disk")}.get(name, name)
-        return _("%(what)s: %(wanted)s wanted, %(free)s free") % {
-            "what": name, "wanted": shown(wanted), "free": shown(max(0, free))}
-    return ""
+        return lambda: _("has simulated GPUs only")
+    return _shortage(revision, node)
+
+
+def _shortage(revision: RevisionSpec, node: NodeView) -> Callable[[], str] | None:
+    need = revision.resources
+    amounts = (("GPU", need.gpus, node.gpus_free, str), ("CPU", need.cpu_millis, node.cpu_free, _cpus),
+               ("memory", need.memory_bytes, node.memory_free, gib), ("disk", _disk(revision, node), node.disk_free, gib))
+    lacks: list[tuple[str, int, int, Callable[[int], str]]] = [one for one in amounts if one[1] > one[2]]
+    if not lacks:
+        return None
+    name, wanted, free, shown = lacks[0]
+    return lambda: _("%(what)s: %(wanted)s wanted, %(free)s free") % {
+        "what": {"memory": _("memory"), "disk": _("disk")}.get(name, name), "wanted": shown(wanted),
+        "free": shown(max(0, free))}
 
 
 def _disk(revision: RevisionSpec, node: NodeView) -> int:

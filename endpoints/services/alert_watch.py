@@ -17,14 +17,13 @@ from django.utils import timezone
 
 from endpoints.alerts import MICRO, MONTHLY, DeliveryState, month_of, reached
 from endpoints.models import AlertChannel, Delivery, Endpoint, UsageHour
-from endpoints.states import Wish
 from portal.tenancy import heartbeat
 from portal.tenancy.db import retry_tx
 from portal.tenancy.models import Limit, LimitKind
 from portal.tenancy.queue import after_commit
 
 from .alert_channels import SEND
-from .quota import Use, use_of, with_footprint
+from .quota import held_by
 
 KEPT = timedelta(days=400)
 HOUR = timedelta(hours=1)
@@ -113,14 +112,10 @@ def _usage(kind: LimitKind, limits: list[Limit], now: datetime) -> dict[Subject,
 
 
 def _placed(limits: list[Limit]) -> Iterator[Level]:
-    if not limits:
-        return
-    rows = Endpoint.objects.filter(workspace__in={limit.workspace_id for limit in limits}).exclude(wish=Wish.DELETED)
-    endpoints = list(with_footprint(rows, "workspace", "created_by", "created_by_key", "public_name"))
     for kind, of_kind in _by_kind(limits):
-        used: dict[Subject, Use] = defaultdict(Use)
-        for endpoint in endpoints:
-            used[tuple(getattr(endpoint, column) for column in PLACE_COLUMNS[kind])] += use_of([endpoint])
+        columns = PLACE_COLUMNS[kind]
+        named = {f"{column}__in": {_subject(limit)[at] for limit in of_kind} for at, column in enumerate(columns)}
+        used = held_by(Endpoint.objects.filter(**named), *columns)
         for limit in of_kind:
             use = used[_subject(limit)]
             yield from _levels(limit, Limit.PLACES, {name: getattr(use, name) for name in Limit.PLACES})

@@ -6,8 +6,10 @@ made with, and that of the model's name (docs/limits.md).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db.models import Count, F, Q
 from django.utils.translation import gettext as _
@@ -139,23 +141,19 @@ def _use_of_others(limit: Limit, endpoint: Endpoint) -> Use:
     column = COLUMNS[LimitKind(limit.kind)]
     rows = Endpoint.objects.filter(**{column: getattr(endpoint, column)}, workspace=endpoint.workspace_id)
     rows = rows.exclude(pk=endpoint.pk).exclude(wish=Wish.DELETED)
-    return Use(rows.count()) if limit.replicas is None and limit.gpus is None else _held_by(rows)
+    return Use(rows.count()) if limit.replicas is None and limit.gpus is None else held_by(rows)[()]
 
 
-def _held_by(rows: EndpointQuerySet) -> Use:
-    """What these hold. Those that were made alike are read as one: a workspace may have thousands."""
-    used = Use()
-    alike = rows.order_by().values_list("wish", "replicas", "autoscale", "wanted__spec").annotate(count=Count("pk"))
-    for wish, replicas, autoscale, spec, count in alike:
+def held_by(rows: EndpointQuerySet, *columns: str) -> dict[tuple[Any, ...], Use]:
+    """What these hold, by the values of `columns`. Those that were made alike are read as one: there may be thousands."""
+    used: dict[tuple[Any, ...], Use] = defaultdict(Use)
+    alike = rows.exclude(wish=Wish.DELETED).order_by().values_list(
+        "wish", "replicas", "autoscale", "wanted__spec", *columns).annotate(count=Count("pk"))
+    for wish, replicas, autoscale, spec, *values, count in alike:
         most = Endpoint(replicas=replicas, autoscale=autoscale).most_replicas
         one = footprint(spec or {}, most) if wish == Wish.RUNNING else (0, 0)
-        used += Use(count, one[0] * count, one[1] * count)
+        used[tuple(values)] += Use(count, one[0] * count, one[1] * count)
     return used
-
-
-def with_footprint(rows: EndpointQuerySet, *more: str) -> EndpointQuerySet:
-    """What `use_of` reads of each row, and these fields, and no more."""
-    return rows.select_related("wanted").only("wish", "replicas", "autoscale", "wanted__spec", *more)
 
 
 def use_of(endpoints: Iterable[Endpoint]) -> Use:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ from clusters.placement import Choice, Need, NodeRoom, rank, refusal, replicas_o
 from clusters.states import ClusterKind
 from endpoints.planning.facts import NodeView
 from endpoints.planning.memory import MemorySum, cpu_sum, gpu_sum
-from endpoints.planning.preflight import memory_check, pods_on, why_not
+from endpoints.planning.preflight import hindrance, memory_check, pods_on
 from endpoints.planning.storage import gib
 from endpoints.targets.base import ModelFacts, RevisionSpec
 from models_catalog.choices import ON_HOSTS, ArtifactKind
@@ -113,7 +113,7 @@ def in_cluster(place: Cluster, nodes: Sequence[NodeView], revision: RevisionSpec
             "Engine release %(release)s has no container image.") % {"release": revision.release})
     if not nodes:
         return suit
-    reasons = {node.name: why_not(revision, node) for node in nodes}
+    reasons = {node.name: hindrance(revision, node) for node in nodes}
     pods = sum(pods_on(revision, node) for node in nodes if not reasons[node.name])
     has = _gpus_free(sum(max(node.gpus_free, 0) for node in nodes), sum(node.gpus for node in nodes)) if (
         revision.resources.gpus) else _("%(memory)s of memory free") % {
@@ -136,8 +136,9 @@ def _on_a_node(nodes: Sequence[NodeView], revision: RevisionSpec, model: ModelFa
     return gpu_sum(revision, model, node.gpu_model, node.gpu_memory)
 
 
-def _no_room(reasons: Mapping[str, str]) -> str:
-    named = "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:REASONS])
+def _no_room(reasons: Mapping[str, Callable[[], str] | None]) -> str:
+    """Of nodes none of which has room."""
+    named = "; ".join(f"{name}: {words() if words else ''}" for name, words in list(reasons.items())[:REASONS])
     return _("No node can take a pod now. %(reasons)s.") % {"reasons": named}
 
 
