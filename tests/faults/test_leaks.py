@@ -127,7 +127,7 @@ def routes() -> list[str]:
 
 def test_no_answer_of_the_api_has_a_word_of_beta(api_world: ApiWorld) -> None:
     narrowed = ("", "?workspace=beta", "?limit=100", f"?q={SEARCHED}", f"?search={SEARCHED}", f"?name={SEARCHED}",
-                "?by=workspace", "?by=model", "?by=member", "?by=key", "?form=csv")
+                "?group=workspace", "?group=model,key", "?group=member", "?group=endpoint", "?form=csv")
     callers = [Api(api_world.cast.alice), by_key(api_world.cast.alice, api_world.cast.alpha)]
     for path in routes():
         for query in narrowed:
