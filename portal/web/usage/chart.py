@@ -47,12 +47,21 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Label:
+    """Text below the picture; `at` is in percent of its width, where the text's `anchor` (start, middle, end) lies."""
+
+    at: float
+    anchor: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Chart:
     bars: list[Bar]
     legend: list[tuple[str, str]]
     highest: str
     middle: str
-    labels: list[str]
+    labels: list[Label]
     limit_at: float | None  # percent from the top
     limit_words: str
     has_expected: bool
@@ -117,15 +126,20 @@ def _short(day: date) -> str:
     return date_format(day, "MONTH_DAY_FORMAT")
 
 
-def _labels(days: Sequence[date]) -> list[str]:
-    """What stands below the chart: the first and the last day, and of the days between their number, within a month."""
-    if len(days) <= 2:
-        return [_short(day) for day in days]
+def _labels(days: Sequence[date]) -> list[Label]:
+    """Below the middle of their bars: the first and the last day, and of the days between their number, within a month."""
+    last = len(days) - 1
+    if last < 2:
+        return [Label(_middle(at, days), "middle", _short(day)) for at, day in enumerate(days)]
+    ends = Label(0, "start", _short(days[0])), Label(100, "end", _short(days[-1]))
     if len(days) > MONTH:
-        return [_short(days[0]), _short(days[len(days) // 2]), _short(days[-1])]
-    step = (len(days) - 1) / 4
-    between = [str(days[round(number * step)].day) for number in (1, 2, 3)]
-    return [_short(days[0]), *between, _short(days[-1])]
+        return [ends[0], Label(_middle(last // 2, days), "middle", _short(days[last // 2])), ends[1]]
+    between = [round(number * last / 4) for number in (1, 2, 3)]
+    return [ends[0], *[Label(_middle(at, days), "middle", str(days[at].day)) for at in between], ends[1]]
+
+
+def _middle(at: int, days: Sequence[date]) -> float:
+    return round((at + 0.5) / len(days) * 100, 3)
 
 
 def _words(what: Drawn, last: date | None, sums: dict[date, Decimal]) -> str:

@@ -1,0 +1,35 @@
+"""The chart of usage: what stands below it stands below the day that it names."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from portal.web.usage.chart import Drawn, draw
+
+
+def drawn(days: int) -> Drawn:
+    span = [date(2026, 11, 1) + timedelta(days=number) for number in range(days)]
+    return Drawn(figure="requests", title="Requests", days=span, series=["m"], values={day: [Decimal(1)] for day in span},
+                 expected={}, limit=None)
+
+
+@pytest.mark.parametrize(("days", "named"), [(30, {7: "8", 14: "15", 22: "23"}), (7, {2: "3", 3: "4", 4: "5"})])
+def test_a_days_number_stands_below_the_middle_of_its_bar(days: int, named: dict[int, str]) -> None:
+    chart = draw(drawn(days))
+    assert [label.anchor for label in chart.labels] == ["start", "middle", "middle", "middle", "end"]
+    for at, label in zip(sorted(named), chart.labels[1:-1], strict=True):
+        bar = chart.bars[at]
+        assert label.text == named[at]
+        assert label.at == pytest.approx(bar.left + bar.wide / 2, abs=0.01)
+
+
+@pytest.mark.parametrize(("days", "texts"), [
+    (1, ["November 1"]), (2, ["November 1", "November 2"]), (61, ["November 1", "December 1", "December 31"]),
+])
+def test_short_and_long_spans_name_few_days(days: int, texts: list[str]) -> None:
+    chart = draw(drawn(days))
+    assert [label.text for label in chart.labels] == texts
+    assert all(0 <= label.at <= 100 for label in chart.labels)
