@@ -34,9 +34,7 @@ class Line(Protocol):
     def head(self) -> bytes:
         """The first line of a good answer, and the headers that the server adds."""
 
-    def write(self, data: bytes) -> None: ...
-
-    def write_soon(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """With all that is written in this turn of the loop: cheaper, and later by as much as the turn still takes."""
 
     def finished(self, *, keep_alive: bool) -> None:
@@ -117,7 +115,7 @@ class DirectCall:
         self._note_first_byte()
         call.usage = self._admission.work.door.usage_of(body)
         self._book(self._connection.active_at)
-        self._line.write_soon(b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b" % (
+        self._line.write(b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b" % (
             self._line.head(), len(body), self._last_fields(), body))
         self._line.finished(keep_alive=self.keep_alive)
 

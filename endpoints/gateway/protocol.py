@@ -188,9 +188,6 @@ class GatewayProtocol(HttpToolsProtocol):
         return self._head
 
     def write(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def write_soon(self, data: bytes) -> None:
         batch.write(self.loop, self.transport, data)
 
     def finished(self, *, keep_alive: bool) -> None:
