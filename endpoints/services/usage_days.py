@@ -72,6 +72,14 @@ def sums_of(ask: Asking) -> Sums:
     return sums
 
 
+def calls_by_day(workspace_id: int | None, first: date, last: date) -> dict[date, Line]:
+    """The calls of a workspace (None is all) on each day, without the GPUs that were held."""
+    by_day: dict[date, Line] = {}
+    for _subject, day, line in _Reader(Asking(workspace_id, first, last, "workspace")).calls():
+        _grow(by_day, day, Line([day.isoformat()], line.counts))
+    return by_day
+
+
 def cells_of(ask: Asking) -> Cells:
     """The line of each subject on each day. Raises Invalid where that makes too many lines."""
     return _Reader(ask).cells()
@@ -117,15 +125,21 @@ class _Reader:
         kinds: list[tuple[str, Sequence[str]]] = [("all" if self.ask.filters else self.ask.by, COUNTS)]
         return [*kinds, ("gpus", GPUS)] if self.ask.by in GPUS_OF and self.ask.has_gpus else kinds
 
+    def calls(self) -> Found:
+        """Each day's calls, in parts."""
+        yield from self._calls_by_hour
+        yield from _found(self._sums("all" if self.ask.filters else "workspace"), "", "", COUNTS, F("day"))
+
     def days(self) -> Found:
         """Each day's line, in parts."""
-        yield from self._calls_by_hour
-        yield from self._gpus_by_hour
         if not self.ask.filters:
+            yield from self._calls_by_hour
+            yield from self._gpus_by_hour
             yield from _found(self._sums("workspace"), "", "", [*COUNTS, *GPUS], F("day"))
             return
-        yield from _found(self._sums("all"), "", "", COUNTS, F("day"))
+        yield from self.calls()
         if self.ask.has_gpus:
+            yield from self._gpus_by_hour
             yield from _found(self._sums("gpus"), "", "", GPUS, F("day"))
 
     def cells(self, subjects: Collection[object] | None = None) -> Cells:

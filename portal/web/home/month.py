@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 
-from django.db.models import F, Sum
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from endpoints.models import UsageHour
-from endpoints.services.usage import cost_of
+from endpoints.services.usage_days import calls_by_day
 from portal.tenancy.models import Limit, LimitKind, Workspace
 
 from ..lists.spans import Span, month_end
@@ -99,19 +96,12 @@ class Month:
 
 
 def month_of(workspace: Workspace | None, limits: Sequence[Limit], now: datetime) -> Month:
-    """One query. Cost where anything cost something or money is limited, else tokens."""
+    """Three queries. Cost where anything cost something or money is limited, else tokens."""
     today = now.astimezone(UTC).date()
     span = Span("month", today.replace(day=1), month_end(today), today)
-    rows = UsageHour.objects.filter(hour__gte=span.begin, hour__lt=span.end)
-    if workspace is not None:
-        rows = rows.filter(workspace_id=workspace.pk)
-    sums = rows.order_by().values_list("hour").annotate(
-        tokens=Sum(F("prompt_tokens") + F("completion_tokens")), nano=Sum("cost_nano"))
-    tokens: dict[date, Decimal] = defaultdict(Decimal)
-    costs: dict[date, Decimal] = defaultdict(Decimal)
-    for hour, used, nano in sums:
-        tokens[hour.date()] += used
-        costs[hour.date()] += cost_of(nano)
+    lines = calls_by_day(workspace.pk if workspace else None, span.first, span.last)
+    tokens = {day: Decimal(line.of("prompt_tokens") + line.of("completion_tokens")) for day, line in lines.items()}
+    costs = {day: line.cost for day, line in lines.items()}
     own = next((limit for limit in limits if limit.kind == LimitKind.WORKSPACE), None) if workspace is not None else None
     money = getattr(own, "money_per_month", None)
     figure = "cost" if money is not None or any(costs.values()) else "tokens"
