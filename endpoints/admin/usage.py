@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -140,20 +140,30 @@ def _gpu_lines(gpus: QuerySet[GpuHour] | None) -> list[usage.Line]:
 
 def panel(rows: QuerySet[UsageHour], gpus: QuerySet[GpuHour] | None) -> dict[str, Any]:
     """Sums by day, as charts, and of the models that were used most."""
-    by_day = {date.fromisoformat(line.names[0]): line for line in usage.usage_by(rows, ["day"], gpus)}
+    held = [] if gpus is None else usage.gpu_seconds(gpus)
+    used = _with_gpus(usage.usage_by(rows, ["day"]), [(day, seconds) for day, _model, seconds in held])
+    by_day = {date.fromisoformat(line.names[0]): line for line in used}
     days = _days(by_day)
     lines = [by_day.get(day, usage.Line()) for day in days]
     total = usage.Line()
     for line in lines:
         total.add(line)
-    models = sorted(usage.usage_by(rows, ["model"], gpus), reverse=True,
-                    key=lambda line: (line.of("cost_nano"), _tokens(line), line.of("requests"), line.gpu_seconds))
+    models = sorted(_with_gpus(usage.usage_by(rows, ["model"]), [(model, seconds) for _day, model, seconds in held]),
+                    key=lambda line: (line.of("cost_nano"), _tokens(line), line.of("requests"), line.gpu_seconds), reverse=True)
     return {
         "charts": _charts(lines, total, has_gpus=gpus is not None) if lines else [], "wide": STEP * len(days), "tall": TALL,
         "total": total if lines else None, "first": days[0] if days else None, "last": days[-1] if days else None,
         "currency": price_book().currency,
         "models": [(line.names[0] or "–", _number(line.of("requests")), _number(_tokens(line)), money(line.of("cost_nano")),
                     _hours(line) if gpus is not None else "–") for line in models[:MOST_SHARES]]}
+
+
+def _with_gpus(lines: Sequence[usage.Line], held: Iterable[tuple[str, int]]) -> list[usage.Line]:
+    """The lines with the GPU seconds of their names, and lines for what held GPUs and was not called."""
+    named = {line.names[0]: line for line in lines}
+    for name, seconds in held:
+        named.setdefault(name, usage.Line([name])).gpu_seconds += seconds
+    return list(named.values())
 
 
 def _days(used: dict[date, usage.Line]) -> list[date]:

@@ -86,6 +86,12 @@ def usage_by(rows: QuerySet[UsageHour], groups: Sequence[str], gpus: QuerySet[Gp
     return list(lines.values())
 
 
+def gpu_seconds(gpus: QuerySet[GpuHour]) -> list[tuple[str, str, int]]:
+    """Of each day (UTC, as text) and model in one query: day, model, seconds."""
+    rows = gpus.order_by().annotate(by_day=Left(Cast("hour", CharField()), TIMES["day"]))
+    return list(rows.values_list("by_day", "model_name").annotate(seconds=Sum("gpu_seconds")))
+
+
 def _lines_by(rows: QuerySet[Any], groups: Sequence[str], counts: Sequence[str]) -> dict[tuple[Any, ...], Line]:
     """By what they have in common; one more than there may be at most."""
     columns, names = {}, {}

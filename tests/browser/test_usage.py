@@ -44,10 +44,10 @@ def test_sums_stand_above_the_hours_and_follow_the_search(cast: Cast, window: Wi
     window.sign_in("operator")
     window.open("/admin/endpoints/usagehour/")
     charts = window.page.locator(".usage-charts > div")
-    expect(charts).to_have_count(4)
+    expect(charts).to_have_count(5)
     expect(window.page.locator(".usage-models tbody tr")).to_have_count(3)
     picture(window, "usage")
-    boxes = [charts.nth(at).bounding_box() for at in range(4)]
+    boxes = [charts.nth(at).bounding_box() for at in range(5)]
     assert all(box and box["width"] > 150 and box["height"] > 40 for box in boxes)
     window.page.fill("input[name=q]", "team/assistant")
     window.page.keyboard.press("Enter")

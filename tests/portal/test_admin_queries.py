@@ -29,7 +29,7 @@ PAGES = {
     "/admin/clusters/node/": 5, "/admin/clusters/engine/": 5, "/admin/tenancy/workspace/": 5, "/admin/tenancy/user/": 4,
     "/admin/clusters/accelerator/": 6, "/admin/clusters/enrolmenttoken/": 5, "/admin/endpoints/event/": 5,
     "/admin/endpoints/revision/": 4, "/admin/models_catalog/artifact/": 4, "/admin/tenancy/apikey/": 5,
-    "/admin/tenancy/auditentry/": 5, "/admin/endpoints/usagehour/": 7,
+    "/admin/tenancy/auditentry/": 5, "/admin/endpoints/usagehour/": 8,
     "/admin/endpoints/tokenprice/": 4, "/admin/models_catalog/modelcopy/": 6, "/admin/clusters/awsaccount/": 5,
     "/admin/endpoints/alertchannel/": 5, "/admin/endpoints/delivery/": 4,
     # Where there is a Redis, it is asked how far limits are used.
