@@ -203,3 +203,13 @@ def test_no_page_shows_a_secret(world: World, operator: Client) -> None:
 def leaks(text: str) -> bool:
     """Whether a name that only Beta's objects have stands in `text`; a search term is echoed, so names differ from it."""
     return any(name in text for name in ("beta-secret", "beta-place", "host-beta-only"))
+
+
+def test_what_is_shown_in_a_chooser_is_found_by_it(world: World, client: Client) -> None:
+    client.force_login(world.cast.operator)
+    where = {"app_label": "endpoints", "model_name": "revision", "field_name": "profile"}
+    shown = str(world.profile)
+    assert "·" in shown
+    for term, expected in ((shown, [shown]), ("· /", []), ("cpu tiny", [shown])):
+        found = client.get(reverse("admin:autocomplete"), {**where, "term": term}).json()["results"]
+        assert [one["text"] for one in found] == expected, term
