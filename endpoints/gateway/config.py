@@ -20,7 +20,6 @@ class Config:
     body_seconds: float = 30.0  # how long a caller may take to send a body
     write_seconds: float = 60.0  # how long a caller may read nothing of an answer
     flush_seconds: float = 10.0  # how often the last use of keys is written
-    wrong_keys: int = 60  # that one address may send in a minute before it is told to wait
     logs_calls: bool = False  # a log line for each call, and not only for those that failed
 
 
@@ -34,6 +33,5 @@ def from_environment() -> Config:
         body_seconds=env.float("PORTAL_GATEWAY_BODY_SECONDS", Config().body_seconds),
         write_seconds=env.float("PORTAL_GATEWAY_WRITE_SECONDS", Config().write_seconds),
         flush_seconds=env.float("PORTAL_GATEWAY_FLUSH_SECONDS", Config().flush_seconds),
-        wrong_keys=env.int("PORTAL_WRONG_KEYS", Config().wrong_keys),
         logs_calls=env.bool("PORTAL_GATEWAY_LOG_CALLS", Config().logs_calls),
     )

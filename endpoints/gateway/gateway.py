@@ -10,6 +10,8 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
 
+from django.conf import settings
+
 from portal.tenancy.callers import address, place
 from portal.tenancy.strikes import Strikes
 
@@ -72,7 +74,7 @@ class Gateway:
         self.head_seconds = self._config.head_seconds
         self._registry = Registry(self._config.refresh_seconds, follow=self._follow)
         self._upstreams = Upstreams(self._config)
-        self._strikes = Strikes(self._config.wrong_keys)
+        self._strikes = Strikes(settings.PORTAL_WRONG_KEYS)
         self._watches: dict[HangUpWatch, Call] = {}
         self._ticker: asyncio.Task[None] | None = None
         self.lines: set[Line] = set()
