@@ -102,11 +102,8 @@ class _Reader:
 
     def subjects(self) -> Found:
         """Each subject's line, in parts: of whole months where there are sums, else of days, else of hours."""
-        yield from self._calls_by_hour
-        kinds = self._kinds
-        if len(kinds) > 1:
-            yield from self._gpus_by_hour
-        for kind, counts in kinds:
+        yield from self._by_hour()
+        for kind, counts in self._kinds:
             rows = self._sums(kind)
             if kind in MONTHLY and not self.ask.filters and self._held.months:
                 rows = rows.filter(day__in=self._days_apart)
@@ -151,14 +148,17 @@ class _Reader:
         return cells
 
     def _apart(self, subjects: Collection[object] | None) -> Found:
-        yield from self._calls_by_hour
-        kinds = self._kinds
-        if len(kinds) > 1:
-            yield from self._gpus_by_hour
-        for kind, counts in kinds:
+        yield from self._by_hour()
+        for kind, counts in self._kinds:
             rows = self._sums(kind)
             rows = rows if subjects is None else rows.filter(**{f"{self.column}__in": list(subjects)})
             yield from _found(rows, self.column, self.name, counts, F("day"))
+
+    def _by_hour(self) -> Found:
+        """What has no sums yet, with the GPUs where the subjects hold some."""
+        yield from self._calls_by_hour
+        if len(self._kinds) > 1:
+            yield from self._gpus_by_hour
 
     @cached_property
     def _calls_by_hour(self) -> list[tuple[object, date, Line]]:
