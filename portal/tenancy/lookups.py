@@ -20,16 +20,18 @@ class CaseBlindExact(IExact[Any]):
 
 class CaseBlindContains(IContains):
     def as_mysql(self, compiler: Any, connection: Any) -> Sql:
-        lhs, lhs_params = self.process_lhs(compiler, connection)
-        rhs, rhs_params = self.process_rhs(compiler, connection)
-        return f"LOWER({lhs}) LIKE LOWER({rhs})", [*lhs_params, *rhs_params]
+        return _like(self, compiler, connection)
 
 
 class CaseBlindBeginning(IStartsWith):
     def as_mysql(self, compiler: Any, connection: Any) -> Sql:
-        lhs, lhs_params = self.process_lhs(compiler, connection)
-        rhs, rhs_params = self.process_rhs(compiler, connection)
-        return f"LOWER({lhs}) LIKE LOWER({rhs})", [*lhs_params, *rhs_params]
+        return _like(self, compiler, connection)
+
+
+def _like(lookup: IContains | IStartsWith, compiler: Any, connection: Any) -> Sql:
+    lhs, lhs_params = lookup.process_lhs(compiler, connection)
+    rhs, rhs_params = lookup.process_rhs(compiler, connection)
+    return f"LOWER({lhs}) LIKE LOWER({rhs})", [*lhs_params, *rhs_params]
 
 
 def register() -> None:
