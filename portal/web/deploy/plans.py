@@ -18,6 +18,7 @@ from endpoints.services.plan import Planned
 from portal.tenancy.errors import NotAllowed, NotFound, PortalError, Stale
 from portal.tenancy.roles import Verb
 
+from ..endpoints.rows import row_of
 from ..visit import Visit, page
 from .shown import MARKS, bars
 
@@ -38,12 +39,7 @@ class Proposal:
 @page
 def plan(visit: Visit, uid: UUID) -> HttpResponse:
     """GET shows the plan of `?revision=` or `?replicas=`, without either that of the next step; POST does what was shown."""
-    rows = Endpoint.objects.for_workspaces(visit.workspaces).select_related(
-        "workspace", "cluster", "wanted__profile__model", "wanted__profile__release", "wanted__profile__artifact",
-        "serving__profile__release", "serving__profile__artifact")
-    endpoint = rows.filter(uid=uid).first()
-    if endpoint is None:
-        raise NotFound()
+    endpoint = row_of(visit, uid)
     may = Verb.DEPLOY in visit.actor.verbs(endpoint.workspace)
     asks = visit.request.method == "POST" or _number(visit, "revision") or _number(visit, "replicas")
     if asks and not may:

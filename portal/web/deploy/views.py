@@ -13,12 +13,12 @@ from django.utils.translation import gettext as _
 from clusters.models import Cluster
 from clusters.states import ClusterKind
 from endpoints import services
-from endpoints.models import Endpoint
 from portal.tenancy.errors import NotAllowed, NotFound, PortalError, Stale
 from portal.tenancy.idempotency import Answer, is_answered, once
 from portal.tenancy.models import Workspace
 from portal.tenancy.roles import Verb
 
+from ..endpoints.rows import row_of
 from ..visit import Visit, page
 from .draft import Draft
 from .shown import PlanView, folded, instances, refuse_size, sizes
@@ -41,12 +41,7 @@ def deploy(visit: Visit) -> HttpResponse:
 @page
 def edit(visit: Visit, uid: UUID) -> HttpResponse:
     """The same form for what an endpoint shall be next, with the plan as a difference."""
-    rows = Endpoint.objects.for_workspaces(visit.workspaces).select_related(
-        "workspace", "cluster", "wanted__profile__model", "wanted__profile__release", "wanted__profile__artifact",
-        "serving__profile__release", "serving__profile__artifact")
-    endpoint = rows.filter(uid=uid).first()
-    if endpoint is None:
-        raise NotFound()
+    endpoint = row_of(visit, uid)
     if visit.workspace is None:
         return HttpResponseRedirect(Visit(visit.request, visit.user, endpoint.workspace).url("endpoint-edit", uid))
     _require_deploy(visit)
