@@ -45,6 +45,7 @@ DAY = timedelta(days=1)
 SETTLES = timedelta(hours=2)  # after its end: what is booked by then need not be summed up twice
 NOTED_BEFORE = timedelta(minutes=5)  # any booking that did not find the day's row has ended by then
 MOST_AT_ONCE = 100  # days
+MOST_SPANS = 20  # of days without sums; where they lie in more pieces, all is read by the hour
 DRAWN_KEY = -1  # the id under which all keys of the playground are one
 # What is told apart in a workspace's sums of each kind, beside the workspace itself.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -52,8 +53,11 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "member": ("member_id",), "all": ("member_id", "key_id", "endpoint_id", "model_name", "place_name"),
 }
 GPU_KINDS: Mapping[str, tuple[str, ...]] = {"workspace": (), "gpus": ("endpoint_id", "model_name", "place_name")}
+GPUS = ("gpu_seconds",)
 MONTH = "-month"
-MONTHLY = ("model", "endpoint", "place", "key", "member", "gpus")
+# Each kind with its columns and what is summed up.
+SUMMED = [*((kind, columns, COUNTS) for kind, columns in KINDS.items()),
+          *((kind, columns, GPUS) for kind, columns in GPU_KINDS.items())]
 NAMES = {"workspace_id": "workspace_name", "member_id": "member_name", "key_id": "key_name", "endpoint_id": "endpoint_name"}
 WRITTEN = [field.name for field in UsageDay._meta.concrete_fields if field.name not in ("id", "day", "kind")]
 
@@ -70,22 +74,57 @@ def subject_of(model: type[Model], column: str) -> Expression | F:
         return Case(When(drawn, then=Value(DRAWN_KEY)), default=F("key_id"), output_field=BigIntegerField())
     if model is UsageHour and column == "place_name":
         return Coalesce(Subquery(Endpoint.objects.filter(pk=OuterRef("endpoint_id")).values("cluster__name")), Value(""))
+    if model is UsageDay and column.endswith("_name"):
+        # Not the bare column: SQLite would read the index that has the groups in order instead of the one that finds the rows.
+        return Coalesce(F(column), Value(""))
     return F(column)
 
 
 @dataclass(frozen=True)
 class Held:
-    """Days whose sums hold, and the first days of the months, wholly within the span, whose sums hold."""
+    """Days whose sums hold, and the first days of the months, wholly within the span, whose sums hold.
+
+    `missing` are the days without sums, as spans from the first to the last one.
+    """
 
     days: frozenset[date]
     months: tuple[date, ...]
+    missing: Sequence[tuple[date, date]]
+
+    @property
+    def hours(self) -> Q:
+        """The hours of the days without sums. No rows have them where there is no such day."""
+        within = Q(pk__in=())
+        for first, last in self.missing:
+            within |= Q(hour__gte=_begin(first), hour__lt=_begin(last + DAY))
+        return within
 
 
 def held(first: date, last: date) -> Held:
     """What there is from the first to the last day. One query."""
     rows = list(SummedDay.objects.filter(day__gte=first, day__lte=last))
-    return Held(frozenset(row.day for row in rows if row.summed == row.version),
-                tuple(begin for begin, version, made in _months(rows) if version == made))
+    days = frozenset(row.day for row in rows if row.summed == row.version)
+    missing = _missing(first, last, days)
+    if len(missing) > MOST_SPANS:
+        return Held(frozenset(), (), [(first, last)])
+    return Held(days, tuple(begin for begin, version, made in _months(rows) if version == made), missing)
+
+
+def _missing(first: date, last: date, there: Collection[date]) -> list[tuple[date, date]]:
+    spans: list[tuple[date, date]] = []
+    for number in range((last - first).days + 1):
+        day = first + number * DAY
+        if day in there:
+            continue
+        if spans and spans[-1][1] == day - DAY:
+            spans[-1] = spans[-1][0], day
+        else:
+            spans.append((day, day))
+    return spans
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def _months(rows: Iterable[SummedDay]) -> Iterator[tuple[date, int, int | None]]:
@@ -129,14 +168,12 @@ def _first_hour(model: type[Model]) -> datetime | None:
 
 def _sum_up(row: SummedDay) -> bool:
     """Whether nobody booked into the day meanwhile."""
-    begin = datetime.combine(row.day, time(), UTC)
-    hours = {"hour__gte": begin, "hour__lt": begin + DAY}
+    hours = {"hour__gte": _begin(row.day), "hour__lt": _begin(row.day + DAY)}
     with transaction.atomic():
-        UsageDay.objects.filter(day=row.day, kind__in=[*{*KINDS, *GPU_KINDS}]).delete()
-        for kind, columns in KINDS.items():
-            _insert(row.day, kind, UsageHour.objects.filter(**hours), columns, COUNTS)
-        for kind, columns in GPU_KINDS.items():
-            _insert(row.day, kind, GpuHour.objects.filter(**hours), columns, ("gpu_seconds",))
+        UsageDay.objects.filter(day=row.day, kind__in={kind for kind, *_rest in SUMMED}).delete()
+        for kind, columns, counts in SUMMED:
+            model: type[UsageHour] | type[GpuHour] = GpuHour if counts == GPUS else UsageHour
+            _insert(row.day, kind, model._default_manager.filter(**hours), columns, counts)
         holds = SummedDay.objects.filter(pk=row.pk, version=row.version).update(summed=row.version)
         if not holds:
             transaction.set_rollback(True)
@@ -147,9 +184,8 @@ def _sum_up_month(begin: date, version: int) -> None:
     """From its days. Where one of them is opened meanwhile, its version has grown, so these sums do not hold."""
     last = begin.replace(day=monthrange(begin.year, begin.month)[1])
     with transaction.atomic():
-        UsageDay.objects.filter(day=begin, kind__in=[f"{kind}{MONTH}" for kind in MONTHLY]).delete()
-        for kind in MONTHLY:
-            columns, counts = (GPU_KINDS[kind], ("gpu_seconds",)) if kind in GPU_KINDS else (KINDS[kind], COUNTS)
+        UsageDay.objects.filter(day=begin, kind__in={f"{kind}{MONTH}" for kind, *_rest in SUMMED}).delete()
+        for kind, columns, counts in SUMMED:
             _insert(begin, f"{kind}{MONTH}", UsageDay.objects.filter(kind=kind, day__gte=begin, day__lte=last), columns, counts)
         SummedDay.objects.filter(day=begin).update(month=version)
 

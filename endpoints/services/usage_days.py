@@ -1,30 +1,27 @@
-"""What was used on each day by each subject: sums in the database, of days that are over from sums that were made once."""
+"""What was used on each day, or in each month, by each subject: of what is over from sums that were made once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from functools import cached_property
 from typing import Any
 
-from django.db.models import CharField, F, Max, Q, QuerySet, Sum
+from django.db.models import CharField, F, Max, QuerySet, Sum
 from django.db.models.functions import Cast, Left
 from django.utils.translation import gettext as _
 
 from endpoints.models import GpuHour, UsageDay, UsageHour
 from portal.tenancy.errors import Invalid
 
-from .day_sums import MONTH, MONTHLY, Held, held, subject_of
+from .day_sums import GPUS, MONTH, Held, held, subject_of
 from .usage import COUNTS, MOST_LINES, SUBJECTS, TIMES, Line
 
 # What is told apart, and its name. A place is that of the endpoint.
 BY = {**{name: SUBJECTS[name] for name in ("model", "endpoint", "key", "member", "workspace")},
       "place": ("place_name", "place_name")}
 GPUS_OF = ("model", "endpoint", "place", "workspace")  # keys and members have none
-GPUS = ("gpu_seconds",)
-MOST_SPANS = 20  # of days without sums; where they lie in more pieces, all is read by the hour
-DAY = timedelta(days=1)
 
 Cells = dict[tuple[date, object], Line]
 Found = Iterator[tuple[object, date, Line]]
@@ -32,13 +29,17 @@ Found = Iterator[tuple[object, date, Line]]
 
 @dataclass(frozen=True)
 class Asking:
-    """Which usage: of a workspace (None is all), from the first to the last day, by one of BY, narrowed by columns' values."""
+    """Which usage: of a workspace (None is all), from the first to the last day, by one of BY, narrowed by columns' values.
+
+    `by_month` asks for months, each named by its first day, in place of days.
+    """
 
     workspace_id: int | None
     first: date
     last: date
     by: str
     filters: Mapping[str, str] = field(default_factory=dict)
+    by_month: bool = False
 
     @property
     def has_gpus(self) -> bool:
@@ -50,11 +51,12 @@ class Asking:
 class Sums:
     """Sums of one span. `by_subject` has the name of a subject too, which another subject may have as well.
 
-    What held GPUs and was not called has lines of zeros. `cells_of` reads a day's line of each of some subjects.
+    What held GPUs and was not called has lines of zeros. A period is a day or a month, as it was asked for; `cells_of` reads
+    a period's line of each of some subjects.
     """
 
     total: Line = field(default_factory=Line)
-    by_day: dict[date, Line] = field(default_factory=dict)
+    by_period: dict[date, Line] = field(default_factory=dict)
     by_subject: dict[object, Line] = field(default_factory=dict)
     has_gpus: bool = False
     cells_of: Callable[[Collection[object]], Cells] = lambda _subjects: {}
@@ -67,7 +69,8 @@ def sums_of(ask: Asking) -> Sums:
     for subject, _day, line in reader.subjects():
         _grow(sums.by_subject, subject, line)
     for _subject, day, line in reader.days():
-        _grow(sums.by_day, day, Line([day.isoformat()], line.counts, line.gpu_seconds))
+        period = reader.period(day)
+        _grow(sums.by_period, period, Line([period.isoformat()], line.counts, line.gpu_seconds))
         sums.total.add(line)
     return sums
 
@@ -81,7 +84,7 @@ def calls_by_day(workspace_id: int | None, first: date, last: date) -> dict[date
 
 
 def cells_of(ask: Asking) -> Cells:
-    """The line of each subject on each day. Raises Invalid where that makes too many lines."""
+    """The line of each subject in each period. Raises Invalid where that makes too many lines."""
     return _Reader(ask).cells()
 
 
@@ -94,27 +97,21 @@ def _grow(lines: dict[Any, Line], key: object, line: Line) -> None:
 
 
 class _Reader:
-    """Reads the days that have sums from these, and the others by the hour, which it does once."""
+    """Reads what has sums of months or days from these, and the rest by the hour, which it does once."""
 
     def __init__(self, ask: Asking) -> None:
         self.ask = ask
         self.column, self.name = BY[ask.by]
 
+    def period(self, day: date) -> date:
+        return day.replace(day=1) if self.ask.by_month else day
+
     def subjects(self) -> Found:
-        """Each subject's line, in parts: of whole months where there are sums, else of days, else of hours."""
+        """Each subject's line, in parts."""
         yield from self._by_hour()
         for kind, counts in self._kinds:
-            rows = self._sums(kind)
-            if kind in MONTHLY and not self.ask.filters and self._held.months:
-                rows = rows.filter(day__in=self._days_apart)
-                months = UsageDay.objects.filter(kind=f"{kind}{MONTH}", day__in=self._held.months)
-                yield from _found(self._narrowed(months), self.column, self.name, counts)
-            yield from _found(rows, self.column, self.name, counts)
-
-    @property
-    def _days_apart(self) -> list[date]:
-        """The days with sums that are in no month with sums. By name, since databases read ranges that are left out."""
-        return sorted(day for day in self._held.days if day.replace(day=1) not in self._held.months)
+            for rows in self._sums(kind, by_month=True):
+                yield from _found(rows, self.column, self.name, counts)
 
     @property
     def _kinds(self) -> list[tuple[str, Sequence[str]]]:
@@ -123,36 +120,40 @@ class _Reader:
         return [*kinds, ("gpus", GPUS)] if self.ask.by in GPUS_OF and self.ask.has_gpus else kinds
 
     def calls(self) -> Found:
-        """Each day's calls, in parts."""
+        """The calls of each day, or of months, in parts."""
         yield from self._calls_by_hour
-        yield from _found(self._sums("all" if self.ask.filters else "workspace"), "", "", COUNTS, F("day"))
+        yield from self._in_time("all" if self.ask.filters else "workspace", COUNTS)
 
     def days(self) -> Found:
-        """Each day's line, in parts."""
+        """The line of each day, or of months, in parts."""
         if not self.ask.filters:
             yield from self._calls_by_hour
             yield from self._gpus_by_hour
-            yield from _found(self._sums("workspace"), "", "", [*COUNTS, *GPUS], F("day"))
+            yield from self._in_time("workspace", [*COUNTS, *GPUS])
             return
         yield from self.calls()
         if self.ask.has_gpus:
             yield from self._gpus_by_hour
-            yield from _found(self._sums("gpus"), "", "", GPUS, F("day"))
+            yield from self._in_time("gpus", GPUS)
+
+    def _in_time(self, kind: str, counts: Sequence[str]) -> Found:
+        for rows in self._sums(kind, by_month=self.ask.by_month):
+            yield from _found(rows, "", "", counts, F("day"))
 
     def cells(self, subjects: Collection[object] | None = None) -> Cells:
         """Of these subjects; None is all of them."""
         cells: Cells = {}
         for subject, day, line in self._apart(subjects):
             if subjects is None or subject in subjects:
-                _grow(cells, (day, subject), line)
+                _grow(cells, (self.period(day), subject), line)
         return cells
 
     def _apart(self, subjects: Collection[object] | None) -> Found:
         yield from self._by_hour()
         for kind, counts in self._kinds:
-            rows = self._sums(kind)
-            rows = rows if subjects is None else rows.filter(**{f"{self.column}__in": list(subjects)})
-            yield from _found(rows, self.column, self.name, counts, F("day"))
+            for rows in self._sums(kind, by_month=self.ask.by_month):
+                of_them = rows if subjects is None else rows.filter(**{f"{self.column}__in": list(subjects)})
+                yield from _found(of_them, self.column, self.name, counts, F("day"))
 
     def _by_hour(self) -> Found:
         """What has no sums yet, with the GPUs where the subjects hold some."""
@@ -172,19 +173,26 @@ class _Reader:
         return list(_found(self._hours(GpuHour), column, name, GPUS, _day_of_hour()))
 
     def _hours(self, model: type[UsageHour] | type[GpuHour]) -> QuerySet[Any]:
-        within = Q()
-        for first, last in self._missing:
-            within |= Q(hour__gte=_begin(first), hour__lt=_begin(last + DAY))
-        rows: QuerySet[Any] = model._default_manager.filter(within) if within else model._default_manager.none()
+        rows: QuerySet[Any] = model._default_manager.filter(self._held.hours)
         return self._narrowed(rows)
 
-    def _sums(self, kind: str) -> QuerySet[Any]:
-        if self._missing == [(self.ask.first, self.ask.last)]:
-            return UsageDay.objects.none()
-        rows = UsageDay.objects.filter(kind=kind, day__gte=self.ask.first, day__lte=self.ask.last)
-        for first, last in self._missing:
-            rows = rows.exclude(day__gte=first, day__lte=last)
-        return self._narrowed(rows)
+    def _sums(self, kind: str, *, by_month: bool) -> list[QuerySet[Any]]:
+        """The rows that have sums: of the days, or `by_month` of the months and of the days that are in none of them."""
+        if not self._held.days:
+            return []
+        days = self._narrowed(UsageDay.objects.filter(kind=kind))
+        if by_month and (months := self._held.months):
+            of_months = self._narrowed(UsageDay.objects.filter(kind=f"{kind}{MONTH}", day__in=months))
+            return [of_months, days.filter(day__in=self._days_apart)]
+        days = days.filter(day__gte=self.ask.first, day__lte=self.ask.last)
+        for first, last in self._held.missing:
+            days = days.exclude(day__gte=first, day__lte=last)
+        return [days]
+
+    @property
+    def _days_apart(self) -> list[date]:
+        """The days with sums that are in no month with sums. By name, since databases read ranges that are left out."""
+        return sorted(day for day in self._held.days if day.replace(day=1) not in self._held.months)
 
     def _narrowed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         own = self.ask.workspace_id
@@ -197,25 +205,6 @@ class _Reader:
     @cached_property
     def _held(self) -> Held:
         return held(self.ask.first, self.ask.last)
-
-    @cached_property
-    def _missing(self) -> list[tuple[date, date]]:
-        """The days without sums, as spans from the first to the last one."""
-        first, last = self.ask.first, self.ask.last
-        there, spans = self._held.days, list[tuple[date, date]]()
-        for number in range((last - first).days + 1):
-            day = first + number * DAY
-            if day in there:
-                continue
-            if spans and spans[-1][1] == day - DAY:
-                spans[-1] = spans[-1][0], day
-            else:
-                spans.append((day, day))
-        return spans if len(spans) <= MOST_SPANS else [(first, last)]
-
-
-def _begin(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _day_of_hour() -> Left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -58,7 +59,7 @@ def asked(cast: Cast, by: str, **filters: str) -> list[Any]:
     ask = Asking(cast.alpha.pk, FIRST, LAST, by, filters)
     sums = sums_of(ask)
     largest = sorted(sums.by_subject, key=str)[:1]
-    return [sums.total, sums.by_day, sums.by_subject, sums.has_gpus, cells_of(ask), sums.cells_of(largest)]
+    return [sums.total, sums.by_period, sums.by_subject, sums.has_gpus, cells_of(ask), sums.cells_of(largest)]
 
 
 @pytest.mark.parametrize("filters", [
@@ -82,9 +83,9 @@ def test_months_say_what_their_days_say_until_one_is_opened(cast: Cast, by: str)
     before = sums_of(ask)
     sum_up()
     assert day_sums.held(first, LAST).months == (february,)
-    assert UsageDay.objects.filter(day=february, kind=f"{by}-month").exists() == (by != "workspace")
+    assert UsageDay.objects.filter(day=february, kind=f"{by}-month").exists()
     assert (after := sums_of(ask)).by_subject == before.by_subject
-    assert (after.total, after.by_day) == (before.total, before.by_day)
+    assert (after.total, after.by_period) == (before.total, before.by_period)
     late = use(cast, 45 * 24, door=3, requests=1000)
     SummedDay.reopen([late.hour])
     assert day_sums.held(first, LAST).months == ()
@@ -94,12 +95,37 @@ def test_months_say_what_their_days_say_until_one_is_opened(cast: Cast, by: str)
     assert sum(line.of("requests") for line in sums_of(ask).by_subject.values()) == before.total.of("requests") + 1000
 
 
+@pytest.mark.parametrize("filters", [{}, {"model_name": "acme/2"}, {"key_name": "ci"}, {"member_name": "nobody"}])
+@pytest.mark.parametrize("by", BY)
+def test_asked_by_month_they_say_what_their_days_say(cast: Cast, by: str, filters: dict[str, str]) -> None:
+    for days in range(70):
+        use(cast, days * 24, endpoint_id=days % 3, model_name=f"acme/{days % 4}", key_id=days % 5, member_id=days % 6)
+        use(cast, days * 24, workspace_id=cast.beta.pk, requests=777)
+        hold(cast, days * 24, endpoint_id=days % 3, model_name=f"acme/{days % 4}")
+    ask = Asking(cast.alpha.pk, date(2026, 1, 25), LAST, by, filters)
+    days, by_day = sums_of(ask), cells_of(ask)
+    by_month = replace(ask, by_month=True)
+    before = sums_of(by_month), cells_of(by_month)
+    sum_up()
+    UsageHour.objects.filter(hour__lt=NOW - timedelta(days=2)).delete()  # they are read no more
+    UsageDay.objects.filter(day__month=2).exclude(kind__endswith="-month").delete()
+    months, cells = sums_of(by_month), cells_of(by_month)
+    assert (months.total, months.by_subject) == (days.total, days.by_subject)
+    assert (months.by_period, cells) == (before[0].by_period, before[1])
+    assert sorted(months.by_period) == ([date(2026, month, 1) for month in (1, 2, 3)] if months.total.of("requests") else [])
+    for month, line in months.by_period.items():
+        of_days = [each for day, each in days.by_period.items() if day.replace(day=1) == month]
+        assert line.counts == [sum(each) for each in zip(*(each.counts for each in of_days), strict=True)]
+        assert line.gpu_seconds == sum(each.gpu_seconds for each in of_days)
+    assert {(day.replace(day=1), subject) for day, subject in by_day} == set(cells)
+
+
 def test_an_operator_reads_all_workspaces(cast: Cast, history: None) -> None:
     ask = Asking(None, FIRST, LAST, "workspace")
     before = sums_of(ask)
     sum_up()
     after = sums_of(ask)
-    assert (after.total, after.by_day, after.by_subject) == (before.total, before.by_day, before.by_subject)
+    assert (after.total, after.by_period, after.by_subject) == (before.total, before.by_period, before.by_subject)
 
 
 @pytest.mark.parametrize(("now", "days"), [

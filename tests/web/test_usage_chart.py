@@ -10,9 +10,15 @@ import pytest
 from portal.web.usage.chart import Drawn, draw
 
 
+def by_month(months: int) -> Drawn:
+    span = [date(2025 + number // 12, number % 12 + 1, 1) for number in range(9, 9 + months)]
+    return Drawn(figure="requests", title="Requests", periods=span, series=["m"], values={span[0]: [Decimal(7)]}, expected={},
+                 limit=None, by_month=True)
+
+
 def drawn(days: int) -> Drawn:
     span = [date(2026, 11, 1) + timedelta(days=number) for number in range(days)]
-    return Drawn(figure="requests", title="Requests", days=span, series=["m"], values={day: [Decimal(1)] for day in span},
+    return Drawn(figure="requests", title="Requests", periods=span, series=["m"], values={day: [Decimal(1)] for day in span},
                  expected={}, limit=None)
 
 
@@ -33,3 +39,14 @@ def test_short_and_long_spans_name_few_days(days: int, texts: list[str]) -> None
     chart = draw(drawn(days))
     assert [label.text for label in chart.labels] == texts
     assert all(0 <= label.at <= 100 for label in chart.labels)
+
+
+@pytest.mark.parametrize(("months", "texts"), [
+    (4, ["October 2025", "Nov", "Dec", "Dec", "January 2026"]),
+    (13, ["October 2025", "Jan", "Apr", "July", "October 2026"]),
+])
+def test_months_are_named_as_months(months: int, texts: list[str]) -> None:
+    chart = draw(by_month(months))
+    assert [label.text for label in chart.labels][-1] == texts[-1]
+    assert chart.bars[0].words == "October 2025: 7"
+    assert chart.words.startswith(f"Requests by month from October 2025 to {texts[-1]}; the last month with calls is October")

@@ -165,6 +165,21 @@ def test_too_many_lines_are_refused_before_they_are_drawn(
     assert alice.get(f"{PAGE}?span=7d").status_code == alice.get(f"{TABLE}?span=7d").status_code == 422
 
 
+@pytest.mark.parametrize(("days", "rows", "said"), [(92, 2, "Cost by day"), (93, 2, "Cost by month")])
+def test_more_than_a_quarter_is_told_by_the_month(
+        cast: Cast, client_of: ClientOf, days: int, rows: int, said: str) -> None:
+    today = timezone.now().date()
+    for back in (40, 75):  # of two months
+        use(cast.alpha, hours_ago=back * 24)
+    page = client_of("alice").get(f"{PAGE}?span=custom&from={today - timedelta(days=days - 1)}&to={today}&by=day")
+    assert page.context["total"].counts[0] == 20
+    assert [row.period.day == 1 for row in page.context["rows"]] == [said == "Cost by month"] * rows
+    assert f"<h2>{said}</h2>" in page.content.decode()
+    table = client_of("alice").get(f"{TABLE}?span=custom&from={today - timedelta(days=days - 1)}&to={today}&format=csv")
+    lines = list(csv.DictReader(io.StringIO(table.content.decode().removeprefix("\ufeff"))))
+    assert [line["day"] for line in lines] == [str(today - timedelta(days=back)) for back in (75, 40)]
+
+
 def test_a_csv_has_a_line_for_each_day_and_subject(cast: Cast, client_of: ClientOf) -> None:
     use(cast.alpha, model="=HYPERLINK(1)")
     use(cast.beta, model="beta-secret")

@@ -16,6 +16,7 @@ from portal.tenancy.errors import Invalid
 from .address import asked
 
 LONGEST = timedelta(days=397)
+QUARTER = 92  # days
 DAY = timedelta(days=1)
 DAYS_BACK = {"7d": 7, "30d": 30, "90d": 90}
 TITLES: dict[str, str | Promise] = {
@@ -45,6 +46,16 @@ class Span:
     @property
     def days(self) -> list[date]:
         return list(_days(self.first, self.last))
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is told by the month: nobody looks at the days of a year one by one."""
+        return (self.last - self.first).days >= QUARTER
+
+    @property
+    def periods(self) -> list[date]:
+        """Its days, or its months by their first days where it is long."""
+        return sorted({day.replace(day=1) for day in self.days}) if self.is_long else self.days
 
     @property
     def title(self) -> str:

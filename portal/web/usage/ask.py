@@ -52,7 +52,12 @@ def subjects(visit: Visit) -> dict[str, str | Promise]:
     return {name: title for name, title in SUBJECTS.items() if name != "workspace" or visit.workspace is None}
 
 
-def asking(visit: Visit, wanted: Asked) -> Asking:
+def title_of(subject: str, span: Span) -> str | Promise:
+    """A long span has months in place of days."""
+    return _("Month") if subject == "day" and span.is_long else SUBJECTS[subject]
+
+
+def asking(visit: Visit, wanted: Asked, *, by_month: bool = False) -> Asking:
     """The same for the service: unknown names find nothing."""
     return Asking(visit.workspace.pk if visit.workspace else None, wanted.span.first, wanted.span.last, wanted.grouped_by,
-                  {FILTERS[name]: value for name, value in wanted.filters.items()})
+                  {FILTERS[name]: value for name, value in wanted.filters.items()}, by_month)

@@ -19,16 +19,16 @@ from .chart import SERIES, Chart, Drawn, draw
 from .figures import cash, gpu_hours, in_words, value_of
 from .forecast import Forecast, forecast
 
-MOST_SHOWN, MOST_DAYS = 20, 92
+MOST_SHOWN = 20
 LIMITED = {"cost": "money_per_month", "tokens": "tokens_per_month"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. `share` is percent of all, by the figure that is shown."""
+    """A line of the table, of a subject or a period. `share` is percent of all, by the figure that is shown."""
 
     name: str
-    day: date | None
+    period: date | None
     line: Line
     cost: str
     share: float
@@ -46,35 +46,33 @@ class Shown:
 
     @property
     def forecast(self) -> Forecast | None:
-        return forecast(self.asked.span, {day: value_of(line, self.figure) for day, line in self.sums.by_day.items()})
+        return forecast(self.asked.span, {day: value_of(line, self.figure) for day, line in self.sums.by_period.items()})
 
     @property
     def spent(self) -> Decimal:
         return value_of(self.sums.total, self.figure)
 
     def rows(self, address: Callable[[str], str]) -> list[Row]:
-        """The largest subjects, or the days with the newest first. `address` leads from a name to the page narrowed to it."""
+        """The largest subjects, or the periods, newest first. `address` leads from a name to the page narrowed to it."""
         if self.asked.by == "day":
-            days = sorted(self.sums.by_day, reverse=True)[:MOST_DAYS]
-            return [self._row(day.isoformat(), day, self.sums.by_day[day]) for day in days]
+            return [self._row(period.isoformat(), period, self.sums.by_period[period])
+                    for period in sorted(self.sums.by_period, reverse=True)]
         return [self._row(line.names[0], None, line, address(line.names[0]))
                 for _subject, line in self._largest()[:MOST_SHOWN]]
 
     @property
     def cut(self) -> int:
-        """How many subjects or days are not among the rows."""
-        if self.asked.by == "day":
-            return max(len(self.sums.by_day) - MOST_DAYS, 0)
-        return max(len(self.sums.by_subject) - MOST_SHOWN, 0)
+        """How many subjects are not among the rows."""
+        return 0 if self.asked.by == "day" else max(len(self.sums.by_subject) - MOST_SHOWN, 0)
 
     def _held(self, line: Line) -> int | None:
-        """For how many seconds this day or subject held GPUs; None where none belong to it."""
+        """For how many seconds this period or subject held GPUs; None where none belong to it."""
         return line.gpu_seconds if self.sums.has_gpus and self.asked.by in ("day", *GPUS_OF) else None
 
-    def _row(self, name: str, day: date | None, line: Line, address: str = "") -> Row:
+    def _row(self, name: str, period: date | None, line: Line, address: str = "") -> Row:
         value = value_of(line, self.figure)
         share = float(value / self.spent * 100) if self.spent else 0.0
-        return Row(name, day, line, cash(line.cost) if line.of("cost_nano") else "–", round(share, 2),
+        return Row(name, period, line, cash(line.cost) if line.of("cost_nano") else "–", round(share, 2),
                    gpu_hours(self._held(line)), address)
 
     def _largest(self) -> list[tuple[object, Line]]:
@@ -83,21 +81,21 @@ class Shown:
             item[1].gpu_seconds), reverse=True)
 
     def chart(self) -> Chart:
-        days, largest = self.asked.span.days, self._largest()
+        periods, largest = self.asked.span.periods, self._largest()
         top = [subject for subject, _line in largest[:SERIES]]
         names = [line.names[0] or _("unknown") for _subject, line in largest[:SERIES]]
         left, cells = self.forecast, self.sums.cells_of(top)
         return draw(Drawn(
-            figure=self.figure, title=str(FIGURES[self.figure]), days=days,
+            figure=self.figure, title=str(FIGURES[self.figure]), periods=periods, by_month=self.asked.span.is_long,
             series=[*names, _("Others")] if len(largest) > SERIES else names,
-            values={day: self._parts(day, top, cells) for day in self.sums.by_day},
+            values={period: self._parts(period, top, cells) for period in self.sums.by_period},
             expected=dict.fromkeys(left.days_left, left.each_day) if left and left.each_day else {},
-            limit=self.limit / len(days) if self.limit else None))
+            limit=self.limit / len(periods) if self.limit else None))
 
-    def _parts(self, day: date, top: list[object], cells: Cells) -> list[Decimal]:
-        """What each of the largest subjects used on this day, and all others together."""
-        parts = [value_of(cells.get((day, subject), Line()), self.figure) for subject in top]
-        return [*parts, value_of(self.sums.by_day[day], self.figure) - sum(parts, Decimal(0))]
+    def _parts(self, period: date, top: list[object], cells: Cells) -> list[Decimal]:
+        """What each of the largest subjects used in this period, and all others together."""
+        parts = [value_of(cells.get((period, subject), Line()), self.figure) for subject in top]
+        return [*parts, value_of(self.sums.by_period[period], self.figure) - sum(parts, Decimal(0))]
 
     def title(self) -> str:
         """What was used, and whether it is expected to stay within the limit."""

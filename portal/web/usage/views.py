@@ -13,7 +13,7 @@ from ..lists.address import query_with
 from ..lists.spans import TITLES, Span
 from ..lists.tables import Cell, csv_answer, xlsx_answer
 from ..visit import Visit, page
-from .ask import FIGURES, FILTERS, SUBJECTS, Asked, asking, read, subjects
+from .ask import FIGURES, FILTERS, SUBJECTS, Asked, asking, read, subjects, title_of
 from .figures import cash, gpu_hours, value_of
 from .shown import Shown, shown_of
 
@@ -29,7 +29,7 @@ def usage(visit: Visit) -> HttpResponse:
     except Invalid as error:
         return _page(visit, _this_month(visit), Sums(), error)
     try:
-        return _page(visit, wanted, sums_of(asking(visit, wanted)))
+        return _page(visit, wanted, sums_of(asking(visit, wanted, by_month=wanted.span.is_long)))
     except Invalid as error:
         return _page(visit, wanted, Sums(), error)
 
@@ -55,9 +55,10 @@ def _choices(visit: Visit, wanted: Asked, shown: Shown) -> dict[str, object]:
     """What else the page can show, each with its address."""
     request = visit.request
     return {
-        "subject": SUBJECTS[wanted.by], "figure_title": FIGURES[shown.figure],
+        "subject": title_of(wanted.by, wanted.span), "figure_title": FIGURES[shown.figure],
         "spans": [(name, title, name == wanted.span.name) for name, title in TITLES.items()],
-        "subjects": [(title, query_with(request, by=name), name == wanted.by) for name, title in subjects(visit).items()],
+        "subjects": [(title_of(name, wanted.span), query_with(request, by=name), name == wanted.by)
+                     for name in subjects(visit)],
         "figures": [(title, query_with(request, of=name), name == shown.figure) for name, title in FIGURES.items()],
         "filters": [(SUBJECTS[name], value, query_with(request, **{name: None})) for name, value in wanted.filters.items()],
     }
