@@ -11,33 +11,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, Now
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from endpoints.alerts import MICRO, MONTHLY, DeliveryState, month_of, reached
-from endpoints.models import AlertChannel, Delivery, Endpoint, UsageHour
+from endpoints.models import AlertChannel, Delivery, Endpoint
 from portal.tenancy import heartbeat
 from portal.tenancy.db import retry_tx
 from portal.tenancy.models import Limit, LimitKind
 from portal.tenancy.queue import after_commit
 
 from .alert_channels import SEND
+from .month_use import by_kind, named_by, used_this_month
 from .quota import held_by
 
 KEPT = timedelta(days=400)
-HOUR = timedelta(hours=1)
 # Of what is due, rung for in one look; the next one comes in a minute.
 MOST_RUNG = 200
 
-# Which columns of the hours of usage, and of endpoints, name what a limit of this kind is about.
-USAGE_COLUMNS = {
-    LimitKind.WORKSPACE: ("workspace_id",), LimitKind.MEMBER: ("workspace_id", "member_id"),
-    LimitKind.KEY: ("workspace_id", "key_id"), LimitKind.MODEL: ("workspace_id", "model_name")}
+# Which columns of endpoints name what a limit of this kind is about.
 PLACE_COLUMNS = {
     LimitKind.WORKSPACE: ("workspace_id",), LimitKind.MEMBER: ("workspace_id", "created_by_id"),
     LimitKind.KEY: ("workspace_id", "created_by_key_id"), LimitKind.MODEL: ("workspace_id", "public_name")}
-Subject = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def due() -> QuerySet[Delivery, int]:
 
 
 def levels(workspaces: Sequence[int], now: datetime) -> Iterator[Level]:
-    """Every limited quantity of these workspaces that alerts are about. At most ten queries, however many limits."""
+    """Every limited quantity of these workspaces that alerts are about. A dozen queries at most, however many limits."""
     return levels_of(list(Limit.objects.filter(workspace__in=workspaces).select_related("workspace", "member", "key")), now)
 
 
@@ -92,46 +88,21 @@ def _most(limit: Limit, quantity: str) -> int | None:
 
 
 def _monthly(limits: list[Limit], now: datetime) -> Iterator[Level]:
-    for kind, rows in _by_kind(limits):
-        used = _usage(kind, rows, now)
-        for limit in rows:
-            tokens, money, refused = used.get(_subject(limit), (0, 0, 0))
-            yield from _levels(limit, MONTHLY, {"tokens_per_month": tokens, "money_per_month": money}, refuses=refused > 0)
-
-
-def _usage(kind: LimitKind, limits: list[Limit], now: datetime) -> dict[Subject, tuple[int, int, int]]:
-    """Tokens, millionths of the currency of this month, and calls refused lately, for each subject of these limits."""
-    columns = USAGE_COLUMNS[kind]
-    named = {column: [_subject(limit)[at] for limit in limits] for at, column in enumerate(columns)}
-    rows = UsageHour.objects.filter(
-        hour__gte=month_of(now), hour__lte=now, **{f"{column}__in": values for column, values in named.items()})
-    sums = rows.order_by().values(*columns).annotate(
-        tokens=Sum(F("prompt_tokens") + F("completion_tokens")), nano=Sum("cost_nano"),
-        lately=Coalesce(Sum("refused", filter=Q(hour__gt=now - 2 * HOUR)), 0))
-    return {tuple(row[column] for column in columns): (row["tokens"], row["nano"] // 1000, row["lately"]) for row in sums}
+    used = used_this_month(limits, now)
+    for limit in limits:
+        use = used[limit.pk]
+        yield from _levels(limit, MONTHLY, {"tokens_per_month": use.tokens, "money_per_month": use.micro},
+                           refuses=use.refused > 0)
 
 
 def _placed(limits: list[Limit]) -> Iterator[Level]:
-    for kind, of_kind in _by_kind(limits):
+    for kind, of_kind in by_kind(limits).items():
         columns = PLACE_COLUMNS[kind]
-        named = {f"{column}__in": {_subject(limit)[at] for limit in of_kind} for at, column in enumerate(columns)}
+        named = {f"{column}__in": {named_by(limit)[at] for limit in of_kind} for at, column in enumerate(columns)}
         used = held_by(Endpoint.objects.filter(**named), *columns)
         for limit in of_kind:
-            use = used[_subject(limit)]
+            use = used[named_by(limit)]
             yield from _levels(limit, Limit.PLACES, {name: getattr(use, name) for name in Limit.PLACES})
-
-
-def _by_kind(limits: Iterable[Limit]) -> Iterator[tuple[LimitKind, list[Limit]]]:
-    of_kind: dict[str, list[Limit]] = defaultdict(list)
-    for limit in limits:
-        of_kind[limit.kind].append(limit)
-    yield from ((LimitKind(kind), rows) for kind, rows in of_kind.items())
-
-
-def _subject(limit: Limit) -> Subject:
-    named = {LimitKind.MEMBER: limit.member_id, LimitKind.KEY: limit.key_id, LimitKind.MODEL: limit.model_name}
-    kind = LimitKind(limit.kind)
-    return (limit.workspace_id,) if kind == LimitKind.WORKSPACE else (limit.workspace_id, named[kind])
 
 
 def _levels(

@@ -153,7 +153,7 @@ class TestPage:
         for path in ("/w/alpha/", "/w/alpha/live/"):
             text = read(client_of("alice"), path)
             assert "beta-secret" not in text
-            assert "77" not in text
+            assert "$77" not in text
         assert "beta-secret" in read(client_of("operator"), "/w/-/")
 
     def test_an_open_page_gets_its_cells_and_all_of_it_when_somebody_is_needed(
