@@ -14,7 +14,7 @@ from bench.pages.world import World
 
 QUERIES, MILLISECONDS, TURNS = 25, 150.0, 5
 SUBJECTS = ("model", "endpoint", "place", "key", "member", "day")
-SPANS = ("7d", "30d", "90d", "last")
+SPANS = ("7d", "30d", "90d", "last", "12m")
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,20 @@ def asked(**query: str) -> HttpRequest:
 @pytest.mark.parametrize(("query", "first", "last"), [
     ({}, "2026-11-01", "2026-11-30"), ({"span": "nonsense"}, "2026-11-01", "2026-11-30"),
     ({"span": "last"}, "2026-10-01", "2026-10-31"), ({"span": "7d"}, "2026-11-15", "2026-11-21"),
-    ({"span": "90d"}, "2026-08-24", "2026-11-21"), ({"span": "custom"}, "2026-11-01", "2026-11-21"),
+    ({"span": "90d"}, "2026-08-24", "2026-11-21"), ({"span": "12m"}, "2025-12-01", "2026-11-21"),
+    ({"span": "custom"}, "2026-11-01", "2026-11-21"),
     ({"span": "custom", "from": "2026-02-27", "to": "2026-03-01"}, "2026-02-27", "2026-03-01"),
 ])
 def test_spans_are_whole_days(query: dict[str, str], first: str, last: str) -> None:
     span = span_of(asked(**query), NOW)
     assert (span.first.isoformat(), span.last.isoformat()) == (first, last)
     assert span.end - span.begin == timedelta(days=len(span.days))
+
+
+@pytest.mark.parametrize(("today", "first"), [
+    ("2026-12-31", "2026-01-01"), ("2028-02-29", "2027-03-01"), ("2027-01-01", "2026-02-01")])
+def test_twelve_months_begin_with_a_whole_one(today: str, first: str) -> None:
+    assert span_of(asked(span="12m"), datetime.fromisoformat(f"{today}T12:00+00:00")).first.isoformat() == first
 
 
 @pytest.mark.parametrize(("first", "last", "field"), [
@@ -175,6 +182,7 @@ def test_more_than_a_quarter_is_told_by_the_month(
     assert page.context["total"].counts[0] == 20
     assert [row.period.day == 1 for row in page.context["rows"]] == [said == "Cost by month"] * rows
     assert f"<h2>{said}</h2>" in page.content.decode()
+    assert page.context["title"].startswith("$8.00 from ")
     table = client_of("alice").get(f"{TABLE}?span=custom&from={today - timedelta(days=days - 1)}&to={today}&format=csv")
     lines = list(csv.DictReader(io.StringIO(table.content.decode().removeprefix("\ufeff"))))
     assert [line["day"] for line in lines] == [str(today - timedelta(days=back)) for back in (75, 40)]

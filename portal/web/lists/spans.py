@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.http import HttpRequest
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,7 +22,8 @@ DAY = timedelta(days=1)
 DAYS_BACK = {"7d": 7, "30d": 30, "90d": 90}
 TITLES: dict[str, str | Promise] = {
     "month": gettext_lazy("this month"), "last": gettext_lazy("last month"), "7d": gettext_lazy("the last 7 days"),
-    "30d": gettext_lazy("the last 30 days"), "90d": gettext_lazy("the last 90 days"), "custom": gettext_lazy("from … to …"),
+    "30d": gettext_lazy("the last 30 days"), "90d": gettext_lazy("the last 90 days"),
+    "12m": gettext_lazy("the last 12 months"), "custom": gettext_lazy("from … to …"),
 }
 
 
@@ -59,7 +61,10 @@ class Span:
 
     @property
     def title(self) -> str:
-        return str(TITLES[self.name])
+        if self.name != "custom":
+            return str(TITLES[self.name])
+        first, last = (date_format(day, "DATE_FORMAT") for day in (self.first, self.last))
+        return _("%(first)s to %(last)s") % {"first": first, "last": last}
 
 
 def span_of(request: HttpRequest, now: datetime, default: str = "month") -> Span:
@@ -75,6 +80,8 @@ def span_of(request: HttpRequest, now: datetime, default: str = "month") -> Span
     if name in DAYS_BACK:
         return Span(name, today - (DAYS_BACK[name] - 1) * DAY, today, today)
     first = today.replace(day=1)
+    if name == "12m":
+        return Span(name, month_end(first.replace(year=first.year - 1)) + DAY, today, today)
     if name == "last":
         return Span(name, (first - DAY).replace(day=1), first - DAY, today)
     return Span(name, first, month_end(first), today)

@@ -101,11 +101,14 @@ class Shown:
         """What was used, and whether it is expected to stay within the limit."""
         if not self.sums.total.of("requests") and not self.sums.total.of("refused"):
             return _("Nobody called a model in this time")
-        values = {"used": self.words(self.spent), "span": self.asked.span.title}
-        left = self.forecast
+        span, left = self.asked.span, self.forecast
+        values = {"used": self.words(self.spent), "span": span.title}
+        if span.name == "custom":
+            first, last = (date_format(day, "DATE_FORMAT") for day in (span.first, span.last))
+            return _("%(used)s from %(first)s to %(last)s") % {**values, "first": first, "last": last}
         if left is None or not left.days_left:
             return _("%(used)s in %(span)s") % values
-        values |= {"expected": self.words(left.total), "day": date_format(self.asked.span.last, "MONTH_DAY_FORMAT")}
+        values |= {"expected": self.words(left.total), "day": date_format(span.last, "MONTH_DAY_FORMAT")}
         if self.limit and (reached := left.reaches(self.limit)):
             values["reached"] = date_format(reached, "MONTH_DAY_FORMAT")
             return _("%(used)s so far; the limit is reached about %(reached)s") % values
