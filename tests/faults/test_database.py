@@ -82,7 +82,8 @@ class Load:
     def check(self) -> None:
         """Only good answers and proper refusals; at least one of each."""
         counts = Counter(answer.status_code for answer in self.answers)
-        assert set(counts) == {200, 202, 503}, counts
+        others = [answer.text for answer in self.answers if answer.status_code not in (200, 202, 503)]
+        assert set(counts) == {200, 202, 503}, (counts, others)
         for answer in self.answers:
             if answer.status_code == 503:
                 assert int(answer.headers["retry-after"]) > 0

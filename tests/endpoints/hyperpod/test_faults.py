@@ -146,12 +146,12 @@ def test_another_try_makes_an_object_anew_that_the_operator_gave_up(
     ill = pod_sim.pods_fail(name=f"{endpoint.external_name}-*", as_="notready")
     row = until(endpoint, Status.FAILED)
     uid = config(pod_sim, row)["metadata"]["uid"]
-    operator.asleep = True
-    ill.remove()
+    pod_sim.call(operator.sleep)
     operator.failing.clear()
     services.retry(cast.actor("alice"), row)
     services.reconcile(row.pk)
     assert config(pod_sim, row)["metadata"].get("deletionTimestamp")
+    ill.remove()  # not before: with a pod that is ready nothing has to be made anew
     operator.asleep = False
     pod_sim.call(operator.wake)
     row = in_service(row)
@@ -189,7 +189,7 @@ def test_an_operator_that_sleeps_leaves_the_old_status_out_of_account(
     cast: Cast, place: Cluster, pod_sim: Simulator, operator: Any,
 ) -> None:
     endpoint = in_service(new_endpoint(cast, place, "sleeper"))
-    operator.asleep = True
+    pod_sim.call(operator.sleep)
     services.scale(cast.actor("alice"), endpoint, 2)
     endpoint = until(endpoint, lambda row: row.status == Status.UPDATING)
     assert endpoint.ready_replicas == 1

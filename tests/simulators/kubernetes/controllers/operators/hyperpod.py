@@ -61,6 +61,10 @@ class HyperPod(Controller):
         if why:
             raise parts.denied(obj, why)
 
+    def sleep(self) -> None:
+        """Looks at nothing any more; a look that has begun is over when this is called in the simulator's own thread."""
+        self.asleep = True
+
     def wake(self) -> None:
         """Looks at everything again, after a test has changed what goes wrong."""
         for kind in KINDS:
