@@ -21,8 +21,9 @@ TOTAL_SECONDS = 5.0
 # what a server says that is just shutting down (1053, 1927).
 # A full disk too (1021, 1026, 1114): somebody makes room, and until then the caller is told to come again.
 RETRIED_CODES = {1213, 1205, 1020, 2006, 2013, 2002, 2003, 1053, 1927, 1021, 1026, 1114}
-# Said in answer to a COMMIT, these leave open whether it was done: the server may have died before its answer.
-UNKNOWN_AFTER_COMMIT = {2006, 2013, 1053, 1927}
+# Said in answer to a COMMIT, these mean that it was not done. All others leave that open: the server may have died before
+# its answer, and what is told is then often the next failure, that nobody can connect to it.
+UNDONE_CODES = {1213, 1205, 1020, 1021, 1026, 1114}
 # SQLite has words only. A disk that takes no more bytes is "full", one with a limit or a quota an "I/O error".
 RETRIED_WORDS = ("database is locked", "database or disk is full", "disk I/O error")
 
@@ -31,10 +32,16 @@ def is_passing(error: BaseException) -> bool:
     """Whether this database error goes away by doing the whole transaction again."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False
-    code = error.args[0] if error.args else None
-    said = str(error)
-    return (code in RETRIED_CODES or any(words in said for words in RETRIED_WORDS)
-            or (isinstance(error, InterfaceError) and code == 0))
+    code = _code(error)
+    return code in RETRIED_CODES or _is_of_sqlite(error) or (isinstance(error, InterfaceError) and code == 0)
+
+
+def _code(error: BaseException) -> object:
+    return error.args[0] if error.args else None
+
+
+def _is_of_sqlite(error: BaseException) -> bool:
+    return any(words in str(error) for words in RETRIED_WORDS)
 
 
 def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
@@ -62,7 +69,7 @@ def retry_tx(function: Callable[P, T]) -> Callable[P, T]:
                 if not is_passing(error):
                     raise
                 connection.close_if_unusable_or_obsolete()
-                if committing and error.args[:1] and error.args[0] in UNKNOWN_AFTER_COMMIT:
+                if committing and _code(error) not in UNDONE_CODES and not _is_of_sqlite(error):
                     raise Unavailable("The database went away before it said whether this was done. Look, then try "
                                       "again.") from error
                 if attempt == ATTEMPTS - 1 or time.monotonic() - began > TOTAL_SECONDS:

@@ -329,12 +329,13 @@ def test_a_block_that_fails_half_way_leaves_nothing(cast: Cast) -> None:
         assert not Limit.objects.exists()
 
 
-def test_a_commit_whose_answer_is_lost_is_not_done_twice(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [2013, 2003])  # the second is of the connection that is made anew behind the first
+def test_a_commit_whose_answer_is_lost_is_not_done_twice(cast: Cast, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     commit = connection._commit
 
     def commit_and_lose_the_answer() -> None:
         commit()
-        raise OperationalError(2013, "Lost connection to server during query")
+        raise OperationalError(code, "Lost connection to server during query")
 
     @retry_tx
     def bump() -> None:
