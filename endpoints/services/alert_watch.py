@@ -72,7 +72,7 @@ def due() -> QuerySet[Delivery, int]:
 
 
 def levels(workspaces: Sequence[int], now: datetime) -> Iterator[Level]:
-    """Every limited quantity of these workspaces that alerts are about. A dozen queries at most, however many limits."""
+    """Every limited quantity of these workspaces that alerts are about. At most eight queries, however many limits."""
     return levels_of(list(Limit.objects.filter(workspace__in=workspaces).select_related("workspace", "member", "key")), now)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 
 from endpoints.alerts import month_of
@@ -18,13 +18,13 @@ from portal.tenancy.models import Limit, LimitKind
 from .day_sums import Held, held
 
 LATELY = timedelta(hours=2)  # no day has sums before it has been over for as long
-# Which columns of usage name what a limit of this kind is about. The sums of days have kinds of the same names.
-COLUMNS = {
-    LimitKind.WORKSPACE: ("workspace_id",), LimitKind.MEMBER: ("workspace_id", "member_id"),
-    LimitKind.KEY: ("workspace_id", "key_id"), LimitKind.MODEL: ("workspace_id", "model_name")}
+# Which column of usage names what a limit of this kind is about, in its workspace: a number or a name. The sums of days
+# have kinds of the same names.
+NUMBERS = {LimitKind.MEMBER: "member_id", LimitKind.KEY: "key_id"}
+NAMES = {LimitKind.MODEL: "model_name"}
 SUMS = {"tokens": Sum(F("prompt_tokens") + F("completion_tokens")), "nano": Sum("cost_nano")}
 Subject = tuple[object, ...]
-ByKind = Mapping[LimitKind, Sequence[Limit]]
+Rows = QuerySet[Any, dict[str, Any]]
 
 
 @dataclass
@@ -43,10 +43,10 @@ class Use:
     def add(self, row: Mapping[str, Any]) -> None:
         self.tokens += int(row["tokens"])
         self.nano += int(row["nano"])
-        self.refused += int(row.get("refused", 0))
+        self.refused += int(row["refused"])
 
 
-def by_kind(limits: Iterable[Limit]) -> ByKind:
+def by_kind(limits: Iterable[Limit]) -> Mapping[LimitKind, Sequence[Limit]]:
     of_kind: dict[LimitKind, list[Limit]] = defaultdict(list)
     for limit in limits:
         of_kind[LimitKind(limit.kind)].append(limit)
@@ -61,34 +61,32 @@ def named_by(limit: Limit) -> Subject:
 
 
 def used_this_month(limits: Iterable[Limit], now: datetime) -> dict[int, Use]:
-    """By the limit's key. At most six queries, however many limits."""
+    """By the limit's key. Two queries, however many limits."""
     kinds = by_kind(limits)
-    if not kinds:
-        return {}
-    there = held(month_of(now).date(), now.astimezone(UTC).date())
-    found: dict[tuple[str, Subject], Use] = defaultdict(Use)
-    for kind, row in (*_of_hours(kinds, there, now), *_of_days(kinds, there)):
-        found[kind, tuple(row[column] for column in COLUMNS[kind])].add(row)
-    return {limit.pk: found[kind, named_by(limit)] for kind, rows in kinds.items() for limit in rows}
+    found: dict[Subject, Use] = defaultdict(Use)
+    if kinds:
+        there = held(month_of(now).date(), now.astimezone(UTC).date())
+        parts = [part for kind, rows in kinds.items() for part in (_hours(kind, rows, there, now), _days(kind, rows, there))]
+        for row in parts[0].union(*parts[1:], all=True):
+            found[row["of"], row["workspace_id"], row["number"], row["name"]].add(row)
+    return {limit.pk: found[limit.kind, limit.workspace_id, limit.member_id or limit.key_id or 0, limit.model_name]
+            for rows in kinds.values() for limit in rows}
 
 
-def _of_hours(kinds: ByKind, there: Held, now: datetime) -> Iterator[tuple[LimitKind, dict[str, Any]]]:
+def _hours(kind: LimitKind, limits: Sequence[Limit], there: Held, now: datetime) -> Rows:
     lately = Coalesce(Sum("refused", filter=Q(hour__gt=now - LATELY)), 0)
-    for kind, limits in kinds.items():
-        rows = UsageHour.objects.filter(there.hours, _names(kind, limits), hour__lte=now)
-        yield from ((kind, row) for row in rows.order_by().values(*COLUMNS[kind]).annotate(refused=lately, **SUMS))
+    return _sums(UsageHour.objects.filter(there.hours, hour__lte=now), kind, limits, lately)
 
 
-def _of_days(kinds: ByKind, there: Held) -> Iterator[tuple[LimitKind, dict[str, Any]]]:
-    """One query. The first conditions say again what the last one does, for databases that read no index of alternatives."""
-    workspaces = {limit.workspace_id for limits in kinds.values() for limit in limits}
-    rows: QuerySet[Any] = UsageDay.objects.filter(workspace_id__in=workspaces, kind__in=[*kinds], day__in=sorted(there.days))
-    named = Q(pk__in=())
-    for kind, limits in kinds.items():
-        named |= Q(kind=kind) & _names(kind, limits)
-    columns = "kind", "workspace_id", "member_id", "key_id", "model_name"
-    yield from ((LimitKind(row["kind"]), row) for row in rows.filter(named).order_by().values(*columns).annotate(**SUMS))
+def _days(kind: LimitKind, limits: Sequence[Limit], there: Held) -> Rows:
+    return _sums(UsageDay.objects.filter(kind=kind, day__in=sorted(there.days)), kind, limits, Value(0))
 
 
-def _names(kind: LimitKind, limits: Sequence[Limit]) -> Q:
-    return Q(**{f"{column}__in": {named_by(limit)[at] for limit in limits} for at, column in enumerate(COLUMNS[kind])})
+def _sums(rows: QuerySet[Any], kind: LimitKind, limits: Sequence[Limit], refused: Any) -> Rows:
+    number, name = NUMBERS.get(kind), NAMES.get(kind)
+    columns = ["workspace_id", *filter(None, (number, name))]
+    named = {f"{column}__in": {named_by(limit)[at] for limit in limits} for at, column in enumerate(columns)}
+    told = {"of": Value(kind.value), "number": F(number) if number else Value(0), "name": F(name) if name else Value("")}
+    apart = rows.filter(**named).order_by().annotate(**told).values("workspace_id", *told)
+    summed: Rows = apart.annotate(refused=refused, **SUMS)
+    return summed

@@ -177,14 +177,14 @@ def test_days_without_sums_in_many_pieces_are_all_read_by_the_hour(cast: Cast, h
 @pytest.mark.parametrize("is_summed", [False, True])
 def test_keys_of_the_playground_are_one(cast: Cast, is_summed: bool) -> None:
     own, _text = tenancy.create_key(cast.actor("alice"), cast.alpha, name=PLAYGROUND)
-    for key in (5, 6, 7, own.pk):
+    for key in (own.pk + 1, own.pk + 2, own.pk + 3, own.pk):
         use(cast, 48, key_id=key, key_name=PLAYGROUND)
-    use(cast, 48, key_id=8)
+    use(cast, 48, key_id=own.pk + 4)
     if is_summed:
         sum_up()
     sums = sums_of(Asking(cast.alpha.pk, FIRST, LAST, "key"))
     assert {key: (line.names, line.of("requests")) for key, line in sums.by_subject.items()} == {
-        day_sums.DRAWN_KEY: ([PLAYGROUND], 30), own.pk: ([PLAYGROUND], 10), 8: (["ci"], 10)}
+        day_sums.DRAWN_KEY: ([PLAYGROUND], 30), own.pk: ([PLAYGROUND], 10), own.pk + 4: (["ci"], 10)}
 
 
 def test_what_is_older_than_it_is_kept_goes_from_days_too(cast: Cast) -> None:

@@ -39,7 +39,7 @@ def test_each_hour_of_the_month_counts_once(cast: Cast, limits: dict[str, Limit]
         use(cast, days * 24, member_id=bob)
         use(cast, days * 24 + 11, workspace_id=cast.beta.pk)
     use(cast, 31 * 24, key_id=key, member_id=bob)  # the month before
-    use(cast, 48, key_id=5, key_name=PLAYGROUND, model_name="other")  # of the playground, and not that person's own
+    use(cast, 48, key_id=key + 1, key_name=PLAYGROUND, model_name="other")  # of the playground, and not that person's own
     if is_summed:
         assert sum_up() == 31
         UsageHour.objects.filter(hour__lt=NOW - timedelta(days=2)).delete()  # they are read no more
