@@ -130,7 +130,9 @@ class UsageDay(models.Model):
         indexes = [
             models.Index(fields=["workspace_id", "kind", "day"]), models.Index(fields=["kind", "day"]),
             *(models.Index(fields=["kind", f"{name}_name", "day"], name=f"usage_day_of_{name}")
-              for name in ("model", "endpoint", "key", "member"))]
+              for name in ("model", "endpoint", "key", "member")),
+            # Of these there are thousands, of which a chart shows a few.
+            *(models.Index(fields=["kind", f"{name}_id", "day"], name=f"usage_day_by_{name}") for name in ("endpoint", "key"))]
         verbose_name = "usage of a day"
         verbose_name_plural = "usage by the day"
 

@@ -74,9 +74,9 @@ def subject_of(model: type[Model], column: str) -> Expression | F:
         return Case(When(drawn, then=Value(DRAWN_KEY)), default=F("key_id"), output_field=BigIntegerField())
     if model is UsageHour and column == "place_name":
         return Coalesce(Subquery(Endpoint.objects.filter(pk=OuterRef("endpoint_id")).values("cluster__name")), Value(""))
-    if model is UsageDay and column.endswith("_name"):
-        # Not the bare column: SQLite would read the index that has the groups in order instead of the one that finds the rows.
-        return Coalesce(F(column), Value(""))
+    if model is UsageDay and connection.vendor == "sqlite":
+        # Not the bare column: it would read the index that has the groups in order instead of the one that finds the rows.
+        return Coalesce(F(column), Value("" if column.endswith("_name") else 0))
     return F(column)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -58,7 +59,7 @@ class Shown:
             return [self._row(period.isoformat(), period, self.sums.by_period[period])
                     for period in sorted(self.sums.by_period, reverse=True)]
         return [self._row(line.names[0], None, line, address(line.names[0]))
-                for _subject, line in self._largest()[:MOST_SHOWN]]
+                for _subject, line in self._largest[:MOST_SHOWN]]
 
     @property
     def cut(self) -> int:
@@ -75,13 +76,14 @@ class Shown:
         return Row(name, period, line, cash(line.cost) if line.of("cost_nano") else "–", round(share, 2),
                    gpu_hours(self._held(line)), address)
 
+    @cached_property
     def _largest(self) -> list[tuple[object, Line]]:
         return sorted(self.sums.by_subject.items(), key=lambda item: (
             value_of(item[1], self.figure), item[1].of("requests"), item[1].of("refused"),
             item[1].gpu_seconds), reverse=True)
 
     def chart(self) -> Chart:
-        periods, largest = self.asked.span.periods, self._largest()
+        periods, largest = self.asked.span.periods, self._largest
         top = [subject for subject, _line in largest[:SERIES]]
         names = [line.names[0] or _("unknown") for _subject, line in largest[:SERIES]]
         left, cells = self.forecast, self.sums.cells_of(top)
