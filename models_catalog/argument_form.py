@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django import forms
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
@@ -109,31 +111,42 @@ class ArgumentsWidget(forms.Widget):
                 for label, members in grouped(options, self.table.engine if self.table else "vllm")]
 
     def _field(self, name: str, option: Option, entered: Entered) -> dict[str, Any]:
-        identity = f"id_{name}{JOINT}{option.name}"
-        widget = self._input(option)
-        rendered = widget.render(f"{name}{JOINT}{option.name}", entered.typed.get(option.name, ""), {"id": identity})
+        text = entered.typed.get(option.name, "")
+        rendered = self.input_of(name, option, text) if text else _empty_input(type(self), name, option)
         low, high = option.range
         limits = _now("%(low)s to %(high)s") % {"low": low, "high": high} if low is not None and high is not None else ""
-        return {"option": option, "id": identity, "input": rendered, "limits": limits}
+        return {"option": option, "id": f"id_{name}{JOINT}{option.name}", "input": rendered, "limits": limits}
 
     def _unavailable(self) -> list[tuple[str, str]]:
         engine, refused = (self.table.engine, self.table.refused) if self.table else ("vllm", frozenset[str]())
         explained = {name: why for name, why in NOT_SET_HERE.items() if name in refused}
         return [(name, str(why)) for name, why in sorted({**explained, **gone(engine, refused)}.items())]
 
-    def _input(self, option: Option) -> forms.Widget:
+    @classmethod
+    def input_of(cls, name: str, option: Option, text: str) -> SafeString:
+        """The option's own field with this text in it."""
+        field = f"{name}{JOINT}{option.name}"
+        return cls._input(option).render(field, text, {"id": f"id_{field}"})
+
+    @classmethod
+    def _input(cls, option: Option) -> forms.Widget:
         choices = option.choices or (
             ("true", "false") if option.type == "flag" else ("true",) if option.type == "switch" else ())
         if choices and not option.many:
             # A choice that is not in the list was typed as JSON before and must not get lost: the list has an empty first.
-            found = self.choices()
+            found = cls.choices()
             found.choices = [("", "–"), *((one, one) for one in choices)]  # type: ignore[attr-defined]
             return found
         hint = {"object": '{"…": …}', "tokens": "8192, 8k, 8K"}.get(option.type, "")
         mode = "numeric" if option.type == "integer" and not option.many else "decimal" if option.type == "number" else "text"
-        return self.single_line(attrs={
+        return cls.single_line(attrs={
             "placeholder": "1, 2, 4" if option.many else hint, "inputmode": mode, "autocomplete": "off", "spellcheck": "false"})
 
+
+@lru_cache(maxsize=2048)
+def _empty_input(kind: type[ArgumentsWidget], name: str, option: Option) -> SafeString:
+    """Made once: a template for each of seventy options would take a third of the page's time."""
+    return kind.input_of(name, option, "")
 
 
 class ArgumentsField(forms.Field):

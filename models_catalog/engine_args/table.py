@@ -28,7 +28,7 @@ class Option:
     type: str
     choices: tuple[str, ...] = ()
     range: tuple[float | None, float | None] = (None, None)
-    keys: Mapping[str, str | list[str]] = field(default_factory=dict)
+    keys: Mapping[str, str | list[str]] = field(default_factory=dict, hash=False)
     many: bool = False
     default: bool | int | float | str | None = None
     engine: str = "vllm"
