@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import F, Q, QuerySet, Sum, Value
@@ -15,9 +15,9 @@ from endpoints.alerts import month_of
 from endpoints.models import UsageDay, UsageHour
 from portal.tenancy.models import Limit, LimitKind
 
-from .day_sums import Held, held
+from .day_sums import SETTLES, Held, held
 
-LATELY = timedelta(hours=2)  # no day has sums before it has been over for as long
+LATELY = SETTLES  # so all of it is among the hours of days without sums
 # Which column of usage names what a limit of this kind is about, in its workspace: a number or a name. The sums of days
 # have kinds of the same names.
 NUMBERS = {LimitKind.MEMBER: "member_id", LimitKind.KEY: "key_id"}
