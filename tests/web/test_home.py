@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -15,14 +16,14 @@ from clusters.models import Accelerator, Cluster, Node
 from clusters.states import ClusterKind
 from endpoints.models import Endpoint, TrafficMinute, UsageHour
 from endpoints.services.route_traffic import minute_of
-from endpoints.states import Status
+from endpoints.states import Cause, Status
 from models_catalog.models import Profile
 from portal.tenancy import services as tenancy
 from portal.tenancy.models import LimitKind
 from portal.web.home.capacity import shares_of
 from portal.web.home.drawing import month_line, nice, spark
 from portal.web.home.needs import title_of
-from portal.web.home.rows import urgent_first
+from portal.web.home.rows import tally_of, urgent_first
 from tests.cast import GIB, Cast, make_cluster, make_host, make_profile, set_limit
 from tests.portal.world import make_endpoint, make_engine
 
@@ -110,12 +111,12 @@ class TestPage:
         states = [Status.INSERVICE, Status.STOPPED, Status.CREATING, Status.DEGRADED, Status.STALLED, Status.FAILED]
         rows = [made(cast, place, profile, f"e-{number}", status) for number, status in enumerate(states)]
         mine = Endpoint.objects.filter(workspace=cast.alpha)
-        keys, has_more = urgent_first(mine)
+        keys, has_more = urgent_first(mine, tally_of(mine))
         assert keys == [rows[number].pk for number in (5, 4, 3, 2, 1, 0)]
         assert not has_more
         for number in range(6, 12):
             made(cast, place, profile, f"e-{number}", Status.INSERVICE)
-        assert urgent_first(mine)[1]
+        assert urgent_first(mine, tally_of(mine))[1]
 
     def test_calls_are_counted_and_drawn(self, client_of: ClientOf, cast: Cast, place: Cluster, profile: Profile) -> None:
         row, now = made(cast, place, profile, "ours", Status.INSERVICE, ready_replicas=1), timezone.now()
@@ -166,6 +167,37 @@ class TestPage:
         Endpoint.objects.update(status=Status.FAILED)
         assert "One thing needs you" in read(alice, f"/w/alpha/live/?needs={row.pk}")
 
+    def test_states_and_needs_are_counted_over_all_endpoints(
+        self, client_of: ClientOf, cast: Cast, place: Cluster, profile: Profile,
+    ) -> None:
+        for number in range(40):
+            made(cast, place, profile, f"e-{number}", Status.STALLED if number < 25 else Status.INSERVICE)
+        Endpoint.objects.filter(name="e-25").update(drift=[{"path": "spec"}])  # none of the first ones
+        Endpoint.objects.filter(name="e-26").update(cause=Cause.CONTESTED)
+        Endpoint.objects.filter(name="e-0").update(drift=[{"path": "spec"}])  # ill already
+        other = make_endpoint(cast, cast.beta, place, profile, "theirs")
+        Endpoint.objects.filter(pk=other.pk).update(status=Status.FAILED)
+        text = read(client_of("alice"))
+        assert "27 things need you" in text
+        assert "13 other endpoints here are as you asked" in text
+        assert "And 21 more" in text
+        assert re.findall(r'\?state=(\w+)">([^<]+) <b>(\d+)</b>', text) == [
+            ("stalled", "Stalled", "25"), ("inservice", "In service", "15")]
+        assert "All 40 endpoints" in text
+        mark = re.search(r"needs=([\dn-]+)", text)
+        assert mark
+        assert 'id="states" hx-swap-oob' in read(client_of("alice"), f"/w/alpha/live/?needs={mark[1]}")
+
+    def test_one_that_was_changed_outside_is_found_among_many(
+        self, client_of: ClientOf, cast: Cast, place: Cluster, profile: Profile,
+    ) -> None:
+        for number in range(30):
+            made(cast, place, profile, f"e-{number}", Status.INSERVICE)
+        Endpoint.objects.filter(name="e-3").update(drift=[{"path": "spec"}])
+        text = read(client_of("alice"))
+        assert "One thing needs you" in text
+        assert "e-3 was changed outside the portal." in text
+
     def test_a_viewer_sees_no_button_to_deploy(self, client_of: ClientOf, cast: Cast, place: Cluster, profile: Profile) -> None:
         made(cast, place, profile, "ours", Status.INSERVICE)
         assert "Deploy a model" in read(client_of("bob"))
@@ -188,10 +220,11 @@ class TestPage:
         read(alice)
         with django_assert_max_num_queries(25):
             read(alice)
-        keys, _more = urgent_first(Endpoint.objects.filter(workspace=cast.alpha))
+        mine = Endpoint.objects.filter(workspace=cast.alpha)
+        keys, _more = urgent_first(mine, tally_of(mine))
         stalled = set(Endpoint.objects.filter(status=Status.STALLED).values_list("pk", flat=True))
         mark = "-".join(f"{key}{'n' if key in stalled else ''}" for key in keys)
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(13):
             assert "<h1" not in read(alice, f"/w/alpha/live/?needs={mark}")
 
 

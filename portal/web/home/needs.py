@@ -17,13 +17,14 @@ from django.utils.translation import gettext as _
 from endpoints.alerts import THRESHOLDS
 from endpoints.models import Endpoint
 from endpoints.services.alert_watch import Level, levels_of
-from endpoints.states import NEEDS_PERSON, Cause, Status
+from endpoints.states import Cause, Status
 from portal.tenancy.models import Limit, LimitKind
 from portal.tenancy.text import clean
 
 from ..durations import whole
 from ..visit import Visit
 from .month import Month
+from .rows import ILL
 
 MOST_LIMITS, MOST_SHOWN, SAID = 200, 6, 300
 NEARLY = THRESHOLDS[-2]
@@ -56,7 +57,7 @@ def of_endpoints(visit: Visit, endpoints: Iterable[Endpoint]) -> list[Need]:
 
 
 def needs_somebody(row: Endpoint) -> bool:
-    return row.status in NEEDS_PERSON or row.status == Status.DEGRADED or row.cause == Cause.CONTESTED or bool(row.drift)
+    return row.status in ILL or row.cause == Cause.CONTESTED or bool(row.drift)
 
 
 def _of_endpoint(visit: Visit, row: Endpoint) -> Need:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Case, F, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
@@ -17,7 +17,7 @@ from endpoints.models import Endpoint, TrafficMinute, UsageHour
 from endpoints.services.endpoint_traffic import quantile
 from endpoints.services.hourly import cost_per_hour
 from endpoints.services.route_traffic import COUNTERS, MINUTE, minute_of, sample_of
-from endpoints.states import Status
+from endpoints.states import NEEDS_PERSON, Cause, Status
 
 from ..durations import took
 from .drawing import Spark, spark
@@ -26,6 +26,8 @@ SHOWN, MOST_URGENT = 10, 21
 MINUTES, HOURS = 5, 24
 URGENT = (Status.FAILED, Status.STALLED, Status.DEGRADED, Status.PENDING, Status.CREATING, Status.UPDATING, Status.STOPPING,
           Status.DELETING)
+ILL = {*NEEDS_PERSON, Status.DEGRADED}
+CHANGED = Q(cause=Cause.CONTESTED) | ~Q(drift=[])  # by somebody outside, again and again or not yet decided upon
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,45 @@ class Row:
         return "–" if self.cost is None else number_format(self.cost, 2, force_grouping=True)
 
 
-def urgent_first(mine: QuerySet[Endpoint]) -> tuple[list[int], bool]:
-    """Keys of the first endpoints by urgency, and whether there are more. Two queries, each by an index."""
+@dataclass(frozen=True)
+class Tally:
+    """How many endpoints are in each state, the most urgent state first. `changed` were changed outside the portal, and
+    are not ill by their state."""
+
+    states: list[tuple[Status, int]]
+    changed: int
+
+    @property
+    def total(self) -> int:
+        return sum(count for _status, count in self.states)
+
+    @property
+    def urgent(self) -> int:
+        """How many need somebody."""
+        return self.changed + sum(count for status, count in self.states if status in ILL)
+
+
+def tally_of(mine: QuerySet[Endpoint]) -> Tally:
+    """One query."""
+    found = {Status(status): (count, changed) for status, count, changed in (
+        mine.order_by().values_list("status").annotate(count=Count("pk"), changed=Count("pk", filter=CHANGED)))}
+    order = [*URGENT, *(status for status in Status if status not in URGENT)]
+    return Tally([(status, found[status][0]) for status in order if status in found],
+                 sum(changed for status, (_count, changed) in found.items() if status not in ILL))
+
+
+def urgent_first(mine: QuerySet[Endpoint], tally: Tally) -> tuple[list[int], bool]:
+    """Keys of the first endpoints by urgency, and whether there are more. Three queries at most."""
     order = Case(*(When(status=status, then=Value(place)) for place, status in enumerate(URGENT)))
-    urgent = list(mine.filter(status__in=URGENT).order_by(order, "-pk").values_list("pk", flat=True)[:MOST_URGENT])
-    calm = mine.filter(status__in=(Status.INSERVICE, Status.STOPPED)).order_by("-pk").values_list("pk", flat=True)
-    room = SHOWN + 1 - len(urgent)
-    found = [*urgent, *(calm[:room] if room > 0 else ())]
+    urgent = list(mine.filter(status__in=URGENT).order_by(order, "-pk").values_list("pk", "status")[:MOST_URGENT])
+    changed = [pk for pk, in mine.filter(CHANGED).exclude(status__in=ILL).order_by("-pk").values_list("pk")[:MOST_URGENT]] if (
+        tally.changed) else []
+    ill = [pk for pk, status in urgent if status in ILL]
+    found = [*ill, *changed, *(pk for pk, status in urgent if status not in ILL and pk not in changed)][:MOST_URGENT]
+    room = SHOWN + 1 - len(found)
+    if room > 0:
+        calm = mine.filter(status__in=(Status.INSERVICE, Status.STOPPED)).exclude(pk__in=changed)
+        found += calm.order_by("-pk").values_list("pk", flat=True)[:room]
     return found, len(found) > SHOWN
 
 
