@@ -33,7 +33,7 @@ PAGES = {
     "/admin/endpoints/tokenprice/": 4, "/admin/models_catalog/modelcopy/": 6, "/admin/clusters/awsaccount/": 5,
     "/admin/endpoints/alertchannel/": 5, "/admin/endpoints/delivery/": 4,
     # Where there is a Redis, it is asked how far limits are used.
-    "/admin/tenancy/limit/": 6 if settings.CELERY_BROKER_URL.startswith("redis") else 7,
+    "/admin/tenancy/limit/": 7 if settings.CELERY_BROKER_URL.startswith("redis") else 8,
 }
 
 
