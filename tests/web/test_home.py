@@ -218,13 +218,13 @@ class TestPage:
         set_limit(cast.alpha, LimitKind.MEMBER, of={"member": cast.bob}, tokens_per_month=10)
         alice = client_of("alice")
         read(alice)
-        with django_assert_max_num_queries(25):
+        with django_assert_max_num_queries(24):
             read(alice)
         mine = Endpoint.objects.filter(workspace=cast.alpha)
         keys, _more = urgent_first(mine, tally_of(mine))
         stalled = set(Endpoint.objects.filter(status=Status.STALLED).values_list("pk", flat=True))
         mark = "-".join(f"{key}{'n' if key in stalled else ''}" for key in keys)
-        with django_assert_max_num_queries(13):
+        with django_assert_max_num_queries(12):
             assert "<h1" not in read(alice, f"/w/alpha/live/?needs={mark}")
 
 

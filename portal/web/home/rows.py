@@ -83,17 +83,15 @@ def tally_of(mine: QuerySet[Endpoint]) -> Tally:
 
 
 def urgent_first(mine: QuerySet[Endpoint], tally: Tally) -> tuple[list[int], bool]:
-    """Keys of the first endpoints by urgency, and whether there are more. Three queries at most."""
-    order = Case(*(When(status=status, then=Value(place)) for place, status in enumerate(URGENT)))
-    urgent = list(mine.filter(status__in=URGENT).order_by(order, "-pk").values_list("pk", "status")[:MOST_URGENT])
-    changed = [pk for pk, in mine.filter(CHANGED).exclude(status__in=ILL).order_by("-pk").values_list("pk")[:MOST_URGENT]] if (
-        tally.changed) else []
-    ill = [pk for pk, status in urgent if status in ILL]
-    found = [*ill, *changed, *(pk for pk, status in urgent if status not in ILL and pk not in changed)][:MOST_URGENT]
-    room = SHOWN + 1 - len(found)
-    if room > 0:
-        calm = mine.filter(status__in=(Status.INSERVICE, Status.STOPPED)).exclude(pk__in=changed)
-        found += calm.order_by("-pk").values_list("pk", flat=True)[:room]
+    """Keys of the first endpoints by urgency, and whether there are more. One query."""
+    urgent = tally.changed + sum(count for status, count in tally.states if status in URGENT)
+    most, calm = min(max(urgent, SHOWN + 1), MOST_URGENT), (Status.INSERVICE, Status.STOPPED)
+    shown = (*URGENT, *calm) if tally.changed or urgent <= SHOWN else URGENT
+    ill, moving = ([When(status=status, then=Value(place)) for place, status in enumerate(URGENT) if (status in ILL) == is_ill]
+                   for is_ill in (True, False))
+    changed = [When(CHANGED, then=Value(len(ill) - 1))] if tally.changed else []
+    order = Case(*ill, *changed, *moving, default=Value(len(URGENT)))
+    found = list(mine.filter(status__in=shown).order_by(order, "-pk").values_list("pk", flat=True)[:most])
     return found, len(found) > SHOWN
 
 

@@ -56,7 +56,7 @@ def _mark(endpoints: list[Endpoint]) -> str:
 
 
 def _everything(visit: Visit, tally: Tally, found: list[Endpoint], has_more: bool) -> dict[str, Any]:
-    """Twelve queries at most beside those of limits."""
+    """Eleven queries at most beside those of limits."""
     now = timezone.now()
     places, limits = places_of(visit.workspaces), needs.limits_of(visit)
     month = month_of(visit.workspace, limits, now)
