@@ -70,6 +70,8 @@ def grow(world: World) -> None:
         set_price(operator, workspace=workspace, public_name=row.public_name, cluster=place, prompt=Decimal(1),
                   completion=Decimal(2))
         create_limit(operator, workspace, kind="key", key=key, concurrent_requests=9, tokens_per_month=1000)
+        create_limit(operator, workspace, kind="workspace", tokens_per_month=1000)
+        create_limit(operator, workspace, kind="model", model_name=row.public_name, money_per_month=10)
         make_channel(world.cast, workspace, f"hook-{index}")
 
 
