@@ -87,10 +87,9 @@ def urgent_first(mine: QuerySet[Endpoint], tally: Tally) -> tuple[list[int], boo
     urgent = tally.changed + sum(count for status, count in tally.states if status in URGENT)
     most, calm = min(max(urgent, SHOWN + 1), MOST_URGENT), (Status.INSERVICE, Status.STOPPED)
     shown = (*URGENT, *calm) if tally.changed or urgent <= SHOWN else URGENT
-    ill, moving = ([When(status=status, then=Value(place)) for place, status in enumerate(URGENT) if (status in ILL) == is_ill]
-                   for is_ill in (True, False))
-    changed = [When(CHANGED, then=Value(len(ill) - 1))] if tally.changed else []
-    order = Case(*ill, *changed, *moving, default=Value(len(URGENT)))
+    ranks = [*(Q(status=status) for status in URGENT if status in ILL), *([CHANGED] if tally.changed else []),
+             *(Q(status=status) for status in URGENT if status not in ILL)]
+    order = Case(*(When(rank, then=Value(place)) for place, rank in enumerate(ranks)), default=Value(len(ranks)))
     found = list(mine.filter(status__in=shown).order_by(order, "-pk").values_list("pk", flat=True)[:most])
     return found, len(found) > SHOWN
 
