@@ -106,8 +106,7 @@ class Shown:
         span, left = self.asked.span, self.forecast
         values = {"used": self.words(self.spent), "span": span.title}
         if span.name == "custom":
-            first, last = (date_format(day, "DATE_FORMAT") for day in (span.first, span.last))
-            return _("%(used)s from %(first)s to %(last)s") % {**values, "first": first, "last": last}
+            return _("%(used)s from %(span)s") % values
         if left is None or not left.days_left:
             return _("%(used)s in %(span)s") % values
         values |= {"expected": self.words(left.total), "day": date_format(span.last, "MONTH_DAY_FORMAT")}
